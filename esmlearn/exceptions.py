@@ -1,0 +1,48 @@
+"""Errors that say what was got, what was expected and what to do.
+
+Everything that a user can put right is an `EsmlearnError`; the command line turns it into one line
+on stderr and exit code 2. Wrong values are also `ValueError`, as scikit-learn users expect.
+"""
+
+__all__ = [
+    "CacheError",
+    "CheckpointError",
+    "DataError",
+    "EngineError",
+    "EngineNotFoundError",
+    "EsmlearnError",
+    "InsufficientComponentsError",
+    "ResamplingWarning",
+]
+
+
+class EsmlearnError(Exception):
+    """Base class of every error that esmlearn raises on purpose."""
+
+
+class DataError(EsmlearnError, ValueError):
+    """Input data that cannot be used: bad sequences, targets, tables or files."""
+
+
+class InsufficientComponentsError(DataError):
+    """Fewer homology components than the folds or parts that were asked for."""
+
+
+class CheckpointError(EsmlearnError, ValueError):
+    """A model checkpoint that is missing, damaged or of an unknown kind."""
+
+
+class CacheError(EsmlearnError, RuntimeError):
+    """A cache file that cannot be used and cannot be safely replaced."""
+
+
+class EngineNotFoundError(EsmlearnError, ImportError):
+    """A search engine or optional library that is not installed."""
+
+
+class EngineError(EsmlearnError, RuntimeError):
+    """An external program that failed; carries command, version, exit code and stderr."""
+
+
+class ResamplingWarning(UserWarning):
+    """A sampler could not do what was asked, and a documented rule was applied instead."""

@@ -1,0 +1,1 @@
+"""Helpers shared by all rooms; nothing here imports another room."""

@@ -1,0 +1,59 @@
+"""Where esmlearn keeps what it may compute again."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+
+def cache_directory(*parts: str) -> Path:
+    """Return (and create) a directory below esmlearn's cache.
+
+    The root is ``$ESMLEARN_CACHE`` where that is set, else the platform's cache directory.
+
+    Parameters
+    ----------
+    *parts : str
+        Names of nested directories.
+
+    Returns
+    -------
+    directory : pathlib.Path
+        An existing directory, readable by its owner only when it was created here.
+    """
+    root = Path(os.environ.get("ESMLEARN_CACHE") or platformdirs.user_cache_dir("esmlearn"))
+    directory = root.joinpath(*parts)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return directory
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that replaces it when the block ends well.
+
+    A reader sees the old file or the whole new one; after an error or a kill nothing half-written
+    stands under the final name.
+
+    Parameters
+    ----------
+    path : path-like
+        The final name.
+
+    Yields
+    ------
+    temporary : pathlib.Path
+        Write here.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,30 @@
+"""Progress of long work: a bar on a terminal, silence in a pipe."""
+
+import sys
+
+from tqdm import tqdm
+
+
+def progress_bar(*, total: int | None, description: str, unit: str, verbose: int = 1) -> tqdm:
+    """Return a progress bar on stderr that shows only on a terminal.
+
+    Parameters
+    ----------
+    total : int or None
+        Amount of work, in `unit`.
+    description : str
+        What is being done.
+    unit : str
+        Name of one piece of work, such as ``"residue"``.
+    verbose : int, default=1
+        0 hides the bar; 1 shows it on a terminal; 2 shows it always.
+
+    Returns
+    -------
+    bar : tqdm.tqdm
+        Call ``update(n)``; use it as a context manager.
+    """
+    hidden = verbose <= 0 or (verbose == 1 and not sys.stderr.isatty())
+    return tqdm(
+        total=total, desc=description, unit=f" {unit}", unit_scale=True, disable=hidden, leave=False
+    )

@@ -1,0 +1,22 @@
+import os
+
+import pytest
+
+from tests._proteins import make_families
+
+# One thread per test process: the suite may run in parallel, and results must not depend on it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path_factory, monkeypatch):
+    """Keep every test away from the user's cache and from other tests' caches."""
+    path = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("ESMLEARN_CACHE", str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def families():
+    """60 proteins in 20 families, with their family labels."""
+    return make_families(20, 3, seed=0)

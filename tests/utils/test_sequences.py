@@ -1,0 +1,84 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esmlearn.exceptions import DataError
+from esmlearn.utils._sequences import (
+    ALLOWED_CHARACTERS,
+    check_sequences,
+    count_sequence_features,
+    is_sequence_like,
+    remove_gaps,
+    sequence_digest,
+)
+
+CONTAINERS = {
+    "list": list,
+    "tuple": tuple,
+    "object array": lambda s: np.array(s, object),
+    "U array": np.array,
+    "column array": lambda s: np.array(s, object)[:, None],
+    "pandas series": lambda s: pd.Series(s, index=range(7, 7 + len(s))),
+    "pandas frame": lambda s: pd.DataFrame({"sequence": s}),
+    "polars series": pl.Series,
+    "polars frame": lambda s: pl.DataFrame({"sequence": s}),
+    "pyarrow array": pa.array,
+    "pyarrow chunked array": lambda s: pa.chunked_array([s]),
+}
+
+
+@pytest.mark.parametrize("container", CONTAINERS.values(), ids=CONTAINERS)
+def test_every_container_of_str_is_taken(container):
+    assert check_sequences(container(["MKV", "acx-"])) == ["MKV", "ACX-"]
+    assert is_sequence_like(container(["MKV", "acx-"]))
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ("MKV", "single str"),
+        (["MKV", "MK1"], r"X\[1\] has the character '1' at position 2"),
+        (["MKV", "M V"], r"X\[1\] has the character ' ' at position 1"),
+        (["MKV", "Mé"], r"X\[1\] has the character 'É' at position 1"),
+        (["MKV", ""], r"X\[1\] is an empty sequence"),
+        (["MKV", None], r"X\[1\] is None of type NoneType"),
+        (["MKV", float("nan")], r"X\[1\] is nan of type float"),
+        ([], r"0 sequence\(s\); expected at least 1"),
+        (3, "of type int"),
+        (np.ones((2, 3)), r"shape \(2, 3\)"),
+        (pd.DataFrame({"a": ["M"], "b": ["K"]}), "2 columns"),
+    ],
+)
+def test_refusals_name_index_value_and_expectation(X, message):
+    with pytest.raises(DataError, match=message):
+        check_sequences(X)
+
+
+def test_numbers_are_no_sequences():
+    assert not is_sequence_like(np.ones((3, 2)))
+    assert not is_sequence_like([1.0, 2.0])
+
+
+@given(st.lists(st.text(alphabet=sorted(ALLOWED_CHARACTERS), min_size=1), min_size=1))
+def test_valid_sequences_pass_unchanged(sequences):
+    assert check_sequences(sequences) == sequences
+    assert len({sequence_digest(s) for s in sequences}) == len(set(sequences))
+    assert all(set(remove_gaps(s)).isdisjoint(".-*") for s in sequences)
+
+
+def test_counts_for_reports():
+    counts = count_sequence_features(["mkv", "MKV", "MXV" * 10, "A" * 2000, "M-V*"])
+    assert counts == {
+        "n_sequences": 5,
+        "n_distinct": 4,
+        "n_duplicates": 1,
+        "n_lower_case": 1,
+        "n_ambiguous": 1,
+        "n_gapped": 1,
+        "n_short": 3,
+        "n_long": 1,
+    }
