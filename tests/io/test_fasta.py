@@ -1,0 +1,94 @@
+import gzip
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esmlearn.exceptions import DataError
+from esmlearn.io import iter_fasta, read_fasta, write_fasta
+
+
+def _write(tmp_path, text, name="x.fasta"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_records_are_read_with_ids_descriptions_and_lines(tmp_path):
+    path = _write(tmp_path, ">P1 the first\r\nmkv\r\nLL\r\n\r\n>P2\n; a comment\nMST\n")
+    records = list(iter_fasta(path))
+    assert [(r.id, r.description, r.sequence, r.line) for r in records] == [
+        ("P1", "the first", "MKVLL", 1),
+        ("P2", "", "MST", 5),
+    ]
+    assert read_fasta(path)["sequence"].tolist() == ["MKVLL", "MST"]
+
+
+def test_gzip_is_recognised_by_content_not_by_name(tmp_path):
+    path = _write(tmp_path, gzip.compress(b">P1\nMKV\n"), "x.fasta")
+    assert read_fasta(path)["id"].tolist() == ["P1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("\n\n", "no FASTA record"),
+        ("MKV\n", "line 1: got 'MKV' before the first header"),
+        (">\nMKV\n", "line 1: a header without an id"),
+        (">P1\n>P2\nMKV\n", "line 1: record 'P1' has no sequence"),
+        (">P1\nMKV\n>P2\n", "line 3: record 'P2' has no sequence"),
+        (">P1\nMKV\n>P1\nMST\n", "line 3: the id 'P1' was already used in line 1"),
+        (">P1\nMKV\nMK1V\n", "line 3: record 'P1' has the character '1'"),
+        (b">P1\nMK\xffV\n", "is no UTF-8 text"),
+        (gzip.compress(b">P1\nMKV\n")[:-9], "damaged gzip"),
+    ],
+)
+def test_bad_files_are_named_with_line_and_value(tmp_path, content, message):
+    with pytest.raises(DataError, match=message):
+        read_fasta(_write(tmp_path, content))
+
+
+def test_missing_files_and_directories_are_named(tmp_path):
+    with pytest.raises(DataError, match="There is no file"):
+        read_fasta(tmp_path / "none.fasta")
+    with pytest.raises(DataError, match="is a directory"):
+        read_fasta(tmp_path)
+
+
+def test_limits_keep_memory_bounded(tmp_path):
+    path = _write(tmp_path, ">P1\n" + "MKV\n" * 10 + ">P2\nM\n")
+    with pytest.raises(DataError, match="longer than 20 residues"):
+        read_fasta(path, max_length=20)
+    with pytest.raises(DataError, match="more than 1 records"):
+        read_fasta(path, max_records=1)
+    one_line = _write(tmp_path, gzip.compress(b">P1\n" + b"A" * 5_000_000), "bomb.gz")
+    with pytest.raises(DataError, match="a line of more than"):
+        read_fasta(one_line, max_length=1000)
+
+
+def test_gzipped_files_are_written_reproducibly(tmp_path):
+    for name in ("a.fa.gz", "b.fa.gz"):
+        write_fasta(tmp_path / name, ["MKV"], ids=["P1"])
+    assert (tmp_path / "a.fa.gz").read_bytes() == (tmp_path / "b.fa.gz").read_bytes()
+    assert gzip.decompress((tmp_path / "a.fa.gz").read_bytes()) == b">P1\nMKV\n"
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "out.fasta"
+    write_fasta(path, ["MKV"])
+    for bad, ids in ((["MKV", "M1"], None), (["MKV"], ["a", "b"]), (["MKV"], ["a\nb"])):
+        with pytest.raises(DataError):
+            write_fasta(path, bad, ids=ids)
+    assert path.read_text() == ">sequence_0\nMKV\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@given(
+    sequences=st.lists(st.text("ACDEFGHIKLMNPQRSTVWYX-", min_size=1, max_size=200), min_size=1),
+    width=st.integers(1, 80),
+)
+def test_what_is_written_is_read_back(tmp_path_factory, sequences, width):
+    path = tmp_path_factory.mktemp("round") / "x.fa"
+    write_fasta(path, sequences, width=width)
+    assert read_fasta(path)["sequence"].tolist() == sequences
