@@ -41,7 +41,34 @@ class EngineNotFoundError(EsmlearnError, ImportError):
 
 
 class EngineError(EsmlearnError, RuntimeError):
-    """An external program that failed; carries command, version, exit code and stderr."""
+    """An external program that failed, or whose output cannot be used.
+
+    Attributes
+    ----------
+    command : list of str or None
+        What was run.
+    version : str or None
+        The version of the program.
+    returncode : int or None
+        Its exit code; negative for a signal.
+    stderr : str
+        The end of what it wrote.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        command: list[str] | None = None,
+        version: str | None = None,
+        returncode: int | None = None,
+        stderr: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.command = command
+        self.version = version
+        self.returncode = returncode
+        self.stderr = stderr
 
 
 class ResamplingWarning(UserWarning):

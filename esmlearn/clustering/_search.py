@@ -1,0 +1,185 @@
+"""Choose an engine and search proteins against proteins."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+
+from esmlearn.clustering._alignment import ExactSearch
+from esmlearn.clustering._diamond import Diamond
+from esmlearn.clustering._engine import Engine, to_common_alphabet
+from esmlearn.clustering._hits import Hits, lengths_of
+from esmlearn.clustering._mmseqs import MMseqs
+from esmlearn.clustering._nodes import canonical_sequences
+from esmlearn.clustering._programs import find_program, program_version
+from esmlearn.exceptions import DataError
+
+# Up to here exact search takes a few seconds on one core, less than MMseqs2 needs to start; it
+# finds everything and gives the same result on every machine.
+AFFORDABLE_CELLS = 2e10
+
+_ENGINES: dict[str, Callable[[], Engine]] = {
+    "mmseqs": MMseqs,
+    "diamond": Diamond,
+    "exact": ExactSearch,
+}
+ENGINE_NAMES = ("auto", *_ENGINES)
+
+
+def available_engines() -> dict[str, str | None]:
+    """Tell which search and clustering programs this machine has.
+
+    Returns
+    -------
+    engines : dict of str to (str or None)
+        For ``"exact"``, ``"mmseqs"``, ``"diamond"`` and ``"cd-hit"`` the version and path, or None
+        where it is not installed.
+
+    Examples
+    --------
+    >>> from esmlearn.clustering import available_engines
+    >>> sorted(available_engines())
+    ['cd-hit', 'diamond', 'exact', 'mmseqs']
+    """
+    engines: dict[str, str | None] = {"exact": ExactSearch().version}
+    for name in ("mmseqs", "diamond", "cd-hit"):
+        path = find_program(name)
+        engines[name] = None if path is None else f"{program_version(name, path)} ({path})"
+    return engines
+
+
+def choose_engine(engine: str, *, cells: float) -> Engine:
+    """Return the engine of that name, or what ``"auto"`` stands for.
+
+    ``"auto"`` is exact search up to `AFFORDABLE_CELLS`, else DIAMOND where it is installed, else
+    MMseqs2.
+    """
+    if engine == "auto":
+        if cells <= AFFORDABLE_CELLS:
+            return ExactSearch()
+        return Diamond() if find_program("diamond") else MMseqs()
+    if engine not in _ENGINES:
+        raise DataError(f"engine is {engine!r}; expected one of {', '.join(ENGINE_NAMES)}.")
+    return _ENGINES[engine]()
+
+
+def engines_of(engine: str) -> list[Engine]:
+    """Return the engines whose graphs may serve a request for `engine`, best first."""
+    if engine != "auto":
+        return [choose_engine(engine, cells=0)]
+    programs = {"diamond": Diamond, "mmseqs": MMseqs}
+    return [ExactSearch(), *(make() for name, make in programs.items() if find_program(name))]
+
+
+def search(
+    queries: Any,
+    targets: Any,
+    *,
+    engine: str = "auto",
+    evalue: float = 1e-3,
+    n_jobs: int | None = None,
+) -> Hits:
+    """Find the significant local alignments of queries with targets.
+
+    Local alignment under BLOSUM62 with gap costs 11 (open) and 1 (per residue); the best alignment
+    of each pair is reported.
+
+    Parameters
+    ----------
+    queries, targets : array-like of str
+        Protein sequences; case and gap characters do not matter. A query that is also a target
+        finds itself.
+    engine : {"auto", "mmseqs", "diamond", "exact"}, default="auto"
+        ``"exact"`` is Smith-Waterman on every pair. ``"auto"`` is exact up to 2e10 residue pairs,
+        else DIAMOND where it is installed, else MMseqs2.
+    evalue : float, default=1e-3
+        Largest E-value, in a search space of one million residues.
+    n_jobs : int, default=None
+        Number of threads; -1 for all cores, None for one unless in a joblib context. The result
+        does not depend on it.
+
+    Returns
+    -------
+    hits : Hits
+        Arrays ``query`` and ``target`` (indices of the rows given here), ``score``, ``identity``,
+        ``coverage_query``, ``coverage_target`` (0-1) and ``evalue``, sorted by query and target.
+
+    Raises
+    ------
+    DataError
+        If a sequence is invalid.
+    EngineNotFoundError
+        If the engine is not installed.
+    EngineError
+        If the program fails.
+
+    See Also
+    --------
+    exact_search : The same with the exact engine.
+
+    Examples
+    --------
+    >>> from esmlearn.clustering import search
+    >>> protein = "MKVLATGGARQWEDSTHNPYFCIMKVLRTGGAEQ"
+    >>> hits = search([protein], ["W" * 30, protein[4:]])
+    >>> hits.target.tolist(), hits.identity.tolist(), hits.coverage_target.tolist()
+    ([1], [1.0], [1.0])
+    """
+    query_list = canonical_sequences(queries, name="queries")
+    target_list = canonical_sequences(targets, name="targets")
+    cells = float(lengths_of(query_list).sum()) * float(lengths_of(target_list).sum())
+    chosen = choose_engine(engine, cells=cells)
+    hits = chosen.search(
+        to_common_alphabet(query_list),
+        to_common_alphabet(target_list),
+        evalue=evalue,
+        n_threads=effective_n_jobs(n_jobs),
+    )
+    return hits.best_per_pair()
+
+
+def exact_search(
+    queries: Any,
+    targets: Any,
+    *,
+    evalue: float = 1e-3,
+    min_identity: float = 0.0,
+    n_jobs: int | None = None,
+) -> Hits:
+    """Find every significant local alignment of queries with targets by Smith-Waterman.
+
+    About 4 to 10 billion residue pairs per second and core: 500 queries of 350 residues against
+    20,000 such targets take two to five minutes on one core.
+
+    Parameters
+    ----------
+    queries, targets : array-like of str
+        Protein sequences; case and gap characters do not matter.
+    evalue : float, default=1e-3
+        Largest E-value, in a search space of one million residues. ``np.inf`` gives the best
+        alignment of every pair that has one.
+    min_identity : float, default=0.0
+        Least identity, 0-1.
+    n_jobs : int, default=None
+        Number of threads; -1 for all cores.
+
+    Returns
+    -------
+    hits : Hits
+        Arrays ``query``, ``target``, ``score``, ``identity``, ``coverage_query``,
+        ``coverage_target`` and ``evalue``, sorted by query and target.
+
+    See Also
+    --------
+    search : The same with any engine.
+
+    Examples
+    --------
+    >>> from esmlearn.clustering import exact_search
+    >>> hits = exact_search(["MKVLATGGARQWEDSTHNPYF"], ["MKVLATGGAKQWEDSTHNPYF"])
+    >>> round(float(hits.identity[0]), 3)
+    0.952
+    """
+    hits = search(queries, targets, engine="exact", evalue=evalue, n_jobs=n_jobs)
+    return hits.take(np.flatnonzero(hits.identity >= min_identity))
