@@ -223,7 +223,7 @@ class HomologyGraph:
         position = np.full(self.n_nodes, -1)
         position[nodes] = np.arange(len(nodes))
         edges = position[self.edges]
-        kept = self._take_edges((edges >= 0).all(axis=1))
+        kept = self._take_edges(np.flatnonzero((edges >= 0).all(axis=1)))
         described = {**self.description, "restricted_from": self.n_nodes}
         described.update(n_nodes=len(nodes), n_edges=kept.n_edges)
         return replace(
