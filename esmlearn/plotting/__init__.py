@@ -1,1 +1,20 @@
-"""Being built."""
+"""Figures as scikit-learn displays, drawn alone or into given axes, safe for colour-blind eyes."""
+
+from esmlearn.plotting._embedding import EmbeddingPCADisplay
+from esmlearn.plotting._errors import PredictionErrorByRegionDisplay
+from esmlearn.plotting._folds import FoldsDisplay, LeakageDisplay
+from esmlearn.plotting._regions import RegionConfusionDisplay, TargetRegionsDisplay
+from esmlearn.plotting._style import region_names
+from esmlearn.plotting._training import LearningCurveDisplay, ResamplingLevelDisplay
+
+__all__ = [
+    "EmbeddingPCADisplay",
+    "FoldsDisplay",
+    "LeakageDisplay",
+    "LearningCurveDisplay",
+    "PredictionErrorByRegionDisplay",
+    "RegionConfusionDisplay",
+    "ResamplingLevelDisplay",
+    "TargetRegionsDisplay",
+    "region_names",
+]
