@@ -1,0 +1,146 @@
+"""Deal whole groups of rows to folds so that size and every stratum come out even.
+
+Groups ("atoms": homology components, or pieces of a large one) with the same number of rows of
+each stratum are interchangeable, so the work is done on these *types*. Each type is dealt out in
+proportion; what is left over is placed one by one, largest first, where it costs least; exchanges
+between two folds then lower the cost until none helps. The cost is the chi-squared distance of the
+row counts, overall and per stratum, from what an exact split would hold.
+"""
+
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_CANDIDATES = 400
+MAX_SWEEPS = 100
+_LEAST_GAIN = 1e-9
+
+
+def assign_atoms(
+    counts: NDArray[np.int64],
+    fractions: NDArray[np.float64],
+    *,
+    rng: np.random.RandomState | None = None,
+    largest_first: bool = True,
+) -> NDArray[np.intp]:
+    """Assign atoms to folds.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_atoms, n_strata)
+        Rows of each stratum in each atom.
+    fractions : ndarray of shape (n_folds,)
+        Share of all rows that each fold is to hold; they add up to 1.
+    rng : RandomState or None, default=None
+        Deals interchangeable atoms, and folds of the same fraction, at random; None deals them in
+        the order given.
+    largest_first : bool, default=True
+        Place what cannot be dealt out evenly largest first (best balance); False places it in
+        random order (so that large atoms, too, vary between draws).
+
+    Returns
+    -------
+    fold : ndarray of shape (n_atoms,), dtype intp
+    """
+    types, type_of = np.unique(counts, axis=0, return_inverse=True)
+    type_of = type_of.reshape(-1)
+    ledger = _Ledger(types, np.bincount(type_of, minlength=len(types)), fractions)
+    rest = ledger.rest_by_size()
+    if rng is not None and not largest_first:
+        rest = rng.permutation(rest)
+    for kind in rest:
+        ledger.place(kind)
+    for _ in range(MAX_SWEEPS):
+        pairs = combinations(range(len(fractions)), 2)
+        if not sum([ledger.exchange(*pair) for pair in pairs]):
+            break
+    return _deal(type_of, ledger.dealt, fractions, rng)
+
+
+class _Ledger:
+    """How many atoms of each type each fold holds, and how far each fold is from its target.
+
+    A type's rows are counted per stratum and overall, each in units of the square root of its total
+    over all atoms; in these units the cost is ``sum(excess ** 2 / fraction)``.
+    """
+
+    def __init__(
+        self, types: NDArray[np.int64], n_atoms: NDArray[np.intp], fractions: NDArray[np.float64]
+    ) -> None:
+        self.n_atoms = n_atoms
+        self.fractions = fractions
+        self.size = types.sum(axis=1)
+        rows = np.column_stack([types, self.size]).astype(float)
+        scale = np.sqrt(np.maximum(n_atoms @ rows, 1.0))
+        self.rows = rows / scale
+        self.dealt = np.floor(np.outer(n_atoms, fractions)).astype(np.int64)
+        target = np.outer(fractions, n_atoms @ self.rows)
+        self.excess = self.dealt.T @ self.rows - target
+
+    def rest_by_size(self) -> NDArray[np.intp]:
+        """Return the types of the atoms that are not dealt yet, largest atoms first."""
+        rest = np.repeat(np.arange(len(self.size)), self.n_atoms - self.dealt.sum(axis=1))
+        return rest[np.argsort(-self.size[rest], kind="stable")]
+
+    def place(self, kind: int) -> None:
+        """Give one atom of a type to the fold where that costs least."""
+        x = self.rows[kind]
+        cost = (self.excess @ x * 2 + x @ x) / self.fractions
+        self._move(kind, None, int(np.argmin(cost)))
+
+    def exchange(self, f: int, g: int) -> bool:
+        """Make the best exchange of at most one atom each between two folds, if any helps.
+
+        Moving a net ``d`` from f to g lowers the cost by ``stiffness * (|best|^2 - |d - best|^2)``,
+        so the best exchange is the one nearest to ``best``.
+        """
+        stiffness = 1 / self.fractions[f] + 1 / self.fractions[g]
+        best = self.excess[f] / self.fractions[f] - self.excess[g] / self.fractions[g]
+        best /= stiffness
+        from_f, from_g = self._candidates(f), self._candidates(g)
+        give = self.rows[from_f] - best
+        take = self.rows[from_g]
+        give = np.vstack([give, -best])  # nothing goes, or nothing comes back
+        take = np.vstack([take, np.zeros_like(best)])
+        distance = (give**2).sum(1)[:, None] + (take**2).sum(1) - 2 * give @ take.T
+        a, b = np.unravel_index(int(np.argmin(distance)), distance.shape)
+        if best @ best - distance[a, b] <= _LEAST_GAIN:
+            return False
+        if a < len(from_f):
+            self._move(from_f[a], f, g)
+        if b < len(from_g):
+            self._move(from_g[b], g, f)
+        return True
+
+    def _candidates(self, fold: int) -> NDArray[np.intp]:
+        """Return the types that a fold holds; of very many, those with the smallest atoms."""
+        held = np.flatnonzero(self.dealt[:, fold])
+        if len(held) > MAX_CANDIDATES:
+            held = held[np.argsort(self.size[held], kind="stable")[:MAX_CANDIDATES]]
+        return held
+
+    def _move(self, kind: int, source: int | None, destination: int) -> None:
+        if source is not None:
+            self.dealt[kind, source] -= 1
+            self.excess[source] -= self.rows[kind]
+        self.dealt[kind, destination] += 1
+        self.excess[destination] += self.rows[kind]
+
+
+def _deal(
+    type_of: NDArray[np.intp],
+    dealt: NDArray[np.int64],
+    fractions: NDArray[np.float64],
+    rng: np.random.RandomState | None,
+) -> NDArray[np.intp]:
+    """Say which atoms of each type go where."""
+    n_atoms = len(type_of)
+    order = np.arange(n_atoms) if rng is None else rng.permutation(n_atoms)
+    order = order[np.argsort(type_of[order], kind="stable")]
+    folds = np.arange(len(fractions))
+    if rng is not None and np.ptp(fractions) == 0:
+        folds = rng.permutation(folds)
+    fold = np.empty(n_atoms, dtype=np.intp)
+    fold[order] = np.concatenate([np.repeat(folds, row) for row in dealt])
+    return fold

@@ -1,0 +1,167 @@
+"""What all homology splitters share: their parameters, the graph of the rows, the random draw."""
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
+
+from esmlearn.clustering import HomologyGraph, homology_graph
+from esmlearn.clustering._nodes import row_digests
+from esmlearn.exceptions import DataError
+from esmlearn.model_selection._strata import Strata, make_strata
+from esmlearn.utils._sequences import check_sequences, is_sequence_like, remove_gaps
+
+
+@dataclass(frozen=True)
+class HomologyRows:
+    """Rows, the distinct sequences (nodes) they stand for, and who is a homolog of whom."""
+
+    node: NDArray[np.intp]
+    adjacency: csr_array
+    description: dict[str, Any]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.node)
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of distinct sequences."""
+        return self.adjacency.shape[0]
+
+    def counts(self, strata: Strata) -> NDArray[np.int64]:
+        """Return how many rows of each stratum each node stands for."""
+        return strata.counts_per_node(self.node, self.n_nodes)
+
+
+class HomologySplitter(BaseEstimator):
+    """Base of the splitters; see `CDHitGroupSplitter` for the parameters."""
+
+    # With metadata routing, `groups` (the sequences, where X is numeric) come without being asked.
+    __metadata_request__split = {"groups": True}
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "identity": [Interval(Real, 0, 1, closed="both")],
+        "coverage": [Interval(Real, 0, 1, closed="both")],
+        "coverage_mode": [StrOptions({"shorter", "both", "any"})],
+        "evalue": [Interval(Real, 0, None, closed="neither")],
+        "margin": [Interval(Real, 0, 1, closed="both")],
+        "engine": [StrOptions({"auto", "mmseqs", "diamond", "exact"})],
+        "stratify": [StrOptions({"auto"}), "boolean", "array-like", HasMethods("region")],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+        "reference": ["array-like", HasMethods("restrict"), None],
+        "extra_edges": ["array-like", None],
+    }
+
+    identity: float
+    coverage: float
+    coverage_mode: str
+    evalue: float
+    margin: float
+    engine: str
+    stratify: Any
+    random_state: Any
+    n_jobs: int | None
+    reference: Any
+    extra_edges: Any
+
+    def _check_parameters(self) -> None:
+        validate_parameter_constraints(
+            self._parameter_constraints,
+            self.get_params(deep=False),
+            caller_name=type(self).__name__,
+        )
+
+    def _generator(self) -> np.random.RandomState:
+        """Return the source of chance; None stands for a fixed seed, so that splits repeat."""
+        return check_random_state(0 if self.random_state is None else self.random_state)
+
+    def _rows(self, X: Any, groups: Any) -> HomologyRows:
+        """Return the rows' nodes and their homology."""
+        sequences = sequences_of(X, groups)
+        graph = self._graph(sequences)
+        adjacency = csr_array(graph.adjacency())
+        if self.extra_edges is not None:
+            adjacency = _with_extra_edges(adjacency, graph.digests, self.extra_edges)
+        return HomologyRows(graph.node_of(sequences), adjacency, dict(graph.description))
+
+    def _graph(self, sequences: list[str]) -> HomologyGraph:
+        if isinstance(self.reference, HomologyGraph):
+            return self.reference.restrict(sequences)
+        graph = homology_graph(
+            sequences if self.reference is None else self.reference,
+            identity=self.identity,
+            coverage=self.coverage,
+            coverage_mode=self.coverage_mode,
+            evalue=self.evalue,
+            margin=self.margin,
+            engine=self.engine,
+            n_jobs=self.n_jobs,
+        )
+        return graph if self.reference is None else graph.restrict(sequences)
+
+    def _strata(self, y: Any, n_rows: int, min_rows: int) -> Strata:
+        return make_strata(y, n_rows=n_rows, stratify=self.stratify, min_rows=min_rows)
+
+
+def sequences_of(X: Any, groups: Any) -> list[str]:
+    """Return the sequences: X itself or, where X is numeric, `groups`."""
+    if is_sequence_like(X):
+        sequences = check_sequences(X)
+        if groups is not None and not _same_proteins(sequences, groups):
+            raise DataError(
+                "X are sequences and groups are given too, and they differ; expected groups only "
+                "where X is numeric (they are then the sequences). Leave groups out."
+            )
+        return sequences
+    if groups is None:
+        raise DataError(
+            f"X holds no sequences (it is of type {type(X).__name__}) and groups is None; expected "
+            f"sequences as X, or numeric X with groups=sequences."
+        )
+    sequences = check_sequences(groups, name="groups")
+    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+    if len(sequences) != n_rows:
+        raise DataError(
+            f"groups has {len(sequences)} sequences; expected {n_rows}, one for each row of X."
+        )
+    return sequences
+
+
+def _same_proteins(sequences: list[str], groups: Any) -> bool:
+    if not is_sequence_like(groups):
+        return False
+    return [remove_gaps(s) for s in sequences] == [remove_gaps(str(g)) for g in list(groups)]
+
+
+def _with_extra_edges(
+    adjacency: csr_array, digests: NDArray[np.bytes_], extra_edges: Any
+) -> csr_array:
+    """Join pairs of sequences; pairs with a sequence that is not among the nodes are not needed."""
+    pairs = np.asarray(extra_edges, dtype=object).reshape(-1, 2)
+    if not len(pairs):
+        return adjacency
+    wanted = row_digests(pairs.ravel().tolist())
+    node = np.minimum(np.searchsorted(digests, wanted), len(digests) - 1)
+    known = (digests[node] == wanted).reshape(-1, 2).all(axis=1)
+    i, j = node.reshape(-1, 2)[known].T
+    proper = i != j
+    i, j = i[proper], j[proper]
+    extra = csr_array(
+        (np.ones(2 * len(i), dtype=bool), (np.append(i, j), np.append(j, i))),
+        shape=adjacency.shape,
+    )
+    return csr_array(adjacency + extra)

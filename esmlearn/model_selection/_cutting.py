@@ -1,0 +1,181 @@
+"""Cut a component that is too large for a fold along its thinnest seam."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from esmlearn.exceptions import EngineNotFoundError
+from esmlearn.utils._optional import import_optional
+
+BALANCE_TOLERANCE = 0.02
+REFINEMENT_ROUNDS = 20
+
+
+def cut_component(
+    adjacency: csr_array,
+    rows: NDArray[np.int64],
+    n_parts: int,
+    *,
+    seed: int = 0,
+) -> tuple[NDArray[np.intp], str]:
+    """Cut a connected graph into parts of about the same number of rows with few neighbours across.
+
+    Parameters
+    ----------
+    adjacency : csr_array of shape (n_nodes, n_nodes)
+        Symmetric, without a diagonal.
+    rows : ndarray of shape (n_nodes,)
+        Rows that each node stands for.
+    n_parts : int
+        Number of parts.
+    seed : int, default=0
+        Seed of METIS.
+
+    Returns
+    -------
+    part : ndarray of shape (n_nodes,), dtype intp
+    method : str
+        "metis" (communication volume; the wheel `pymetis` is installed) or "numpy".
+    """
+    if n_parts < 2:
+        return np.zeros(len(rows), dtype=np.intp), "none"
+    try:
+        return cut_with_metis(adjacency, rows, n_parts, seed=seed), "metis"
+    except EngineNotFoundError:
+        return cut_with_numpy(adjacency, rows, n_parts), "numpy"
+
+
+def cut_with_metis(
+    adjacency: csr_array, rows: NDArray[np.int64], n_parts: int, *, seed: int
+) -> NDArray[np.intp]:
+    """Cut with METIS, for the least communication volume: the rows that a purge would remove."""
+    pymetis = import_optional("pymetis", extra="metis", purpose="Cutting with METIS")
+    options = pymetis.Options(
+        objtype=pymetis.ObjType.VOL,
+        seed=seed,
+        ufactor=int(BALANCE_TOLERANCE * 1000),
+        niter=20,
+        ncuts=4,
+    )
+    partition = pymetis.part_graph(
+        n_parts,
+        xadj=adjacency.indptr.astype(np.int32),
+        adjncy=adjacency.indices.astype(np.int32),
+        vweights=rows.astype(np.int32),
+        recursive=False,
+        options=options,
+    )
+    return np.asarray(partition[1], dtype=np.intp)
+
+
+def cut_with_numpy(adjacency: csr_array, rows: NDArray[np.int64], n_parts: int) -> NDArray[np.intp]:
+    """Cut without METIS: join the closest clusters, pack them, then move nodes on the seam."""
+    limit = rows.sum() / n_parts
+    cluster = _agglomerate(adjacency, rows, max_rows=limit / 4)
+    part = _pack(adjacency, rows, cluster, n_parts, max_rows=limit * (1 + BALANCE_TOLERANCE))
+    return _move_seam(adjacency, rows, part, n_parts, max_rows=limit * (1 + BALANCE_TOLERANCE))
+
+
+def membership(label: NDArray[np.intp], n_labels: int) -> csr_array:
+    """Return the indicator matrix (n_nodes, n_labels) of a labelling."""
+    n = len(label)
+    return csr_array((np.ones(n), (np.arange(n), label)), shape=(n, n_labels))
+
+
+def _agglomerate(
+    adjacency: csr_array, rows: NDArray[np.int64], *, max_rows: float
+) -> NDArray[np.intp]:
+    """Join clusters that are each other's closest neighbour until none may grow.
+
+    Close means many edges for the sizes of the two, which is average linkage, level by level.
+    """
+    cluster = np.arange(len(rows))
+    links, size = adjacency.astype(float), rows.astype(float)
+    while True:
+        pairs = _mutual_neighbours(links, size, max_rows)
+        if not len(pairs):
+            return cluster
+        joined = np.arange(len(size))
+        joined[pairs[:, 1]] = pairs[:, 0]
+        joined = np.unique(joined, return_inverse=True)[1]
+        indicator = membership(joined, int(joined.max()) + 1)
+        links, size = indicator.T @ links @ indicator, indicator.T @ size
+        cluster = joined[cluster]
+
+
+def _mutual_neighbours(
+    links: csr_array, size: NDArray[np.float64], max_rows: float
+) -> NDArray[np.intp]:
+    """Return disjoint pairs (i < j) of clusters that prefer each other and may be joined."""
+    entries = links.tocoo()
+    i, j = entries.coords
+    allowed = (i != j) & (size[i] + size[j] <= max_rows)
+    i, j = i[allowed], j[allowed]
+    closeness = entries.data[allowed] / (size[i] * size[j])
+    # Ties by the unordered pair, so that two clusters never disagree about which is closest.
+    order = np.lexsort((np.maximum(i, j), np.minimum(i, j), -closeness, i))
+    first = order[np.unique(i[order], return_index=True)[1]]
+    preferred = np.full(len(size), -1)
+    preferred[i[first]] = j[first]
+    nodes = np.flatnonzero(preferred >= 0)
+    mutual = nodes[(preferred[preferred[nodes]] == nodes) & (nodes < preferred[nodes])]
+    return np.column_stack([mutual, preferred[mutual]])
+
+
+def _pack(
+    adjacency: csr_array,
+    rows: NDArray[np.int64],
+    cluster: NDArray[np.intp],
+    n_parts: int,
+    *,
+    max_rows: float,
+) -> NDArray[np.intp]:
+    """Put clusters into parts, largest first, each where it has most links and still fits."""
+    indicator = membership(cluster, int(cluster.max()) + 1)
+    links = (indicator.T @ adjacency.astype(float) @ indicator).tocsr()
+    size = indicator.T @ rows
+    part = np.zeros(len(size), dtype=np.intp)
+    load, ties = np.zeros(n_parts), np.zeros((len(size), n_parts))
+    for c in np.argsort(-size, kind="stable"):
+        fits = load + size[c] <= max_rows
+        if not fits.any():
+            fits = load == load.min()
+        part[c] = np.lexsort((load, -ties[c], ~fits))[0]
+        load[part[c]] += size[c]
+        span = slice(links.indptr[c], links.indptr[c + 1])
+        ties[links.indices[span], part[c]] += links.data[span]
+    return part[cluster]
+
+
+def _move_seam(
+    adjacency: csr_array,
+    rows: NDArray[np.int64],
+    part: NDArray[np.intp],
+    n_parts: int,
+    *,
+    max_rows: float,
+) -> NDArray[np.intp]:
+    """Move nodes with more neighbours in another part there, while it fits.
+
+    Neighbours never move in the same round: their gains depend on each other.
+    """
+    part = part.copy()
+    load = np.bincount(part, weights=rows, minlength=n_parts)
+    everyone = np.arange(len(part))
+    for _ in range(REFINEMENT_ROUNDS):
+        ties = (adjacency.astype(float) @ membership(part, n_parts)).toarray()
+        goal = ties.argmax(axis=1)
+        gain = ties[everyone, goal] - ties[everyone, part]
+        movers = np.flatnonzero(gain > 0)
+        held, moved = np.zeros(len(part), dtype=bool), 0
+        for v in movers[np.argsort(-gain[movers], kind="stable")]:
+            if held[v] or load[goal[v]] + rows[v] > max_rows:
+                continue
+            load[part[v]] -= rows[v]
+            load[goal[v]] += rows[v]
+            part[v] = goal[v]
+            held[adjacency.indices[adjacency.indptr[v] : adjacency.indptr[v + 1]]] = True
+            moved += 1
+        if not moved:
+            break
+    return part

@@ -1,0 +1,243 @@
+"""From a homology graph to folds that cannot leak."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from esmlearn.exceptions import InsufficientComponentsError
+from esmlearn.model_selection._assignment import assign_atoms
+from esmlearn.model_selection._cover import crossing_edges, minimum_vertex_cover
+from esmlearn.model_selection._cutting import cut_component
+
+SIZE_TOLERANCE = 0.01
+SHARE_TOLERANCE = 0.005
+# The pieces of a cut hold at most a fold over these numbers; smaller pieces balance better and cost
+# more training rows. One tolerance of deviation weighs as much as 2 % of the training rows.
+REFINEMENTS = (1.0, 1.5, 2.0, 3.0, 4.0, 8.0)
+LOSS_PER_DEVIATION = 0.02
+
+REMEDIES = (
+    "What can be done: (1) raise `identity` (or `coverage`), so that fewer proteins count as "
+    "homologs; (2) if all proteins are variants of one (a deep mutational scan), split by mutated "
+    "position; (3) use a random split and state its leakage with `audit_leakage`."
+)
+
+
+@dataclass(frozen=True)
+class FoldPlan:
+    """Which fold tests each distinct sequence, and who may train for it.
+
+    Attributes
+    ----------
+    fold : ndarray of shape (n_nodes,), dtype intp
+        The fold; -1 is set aside.
+    adjacency : csr_array of shape (n_nodes, n_nodes)
+        Who is a homolog of whom.
+    description : dict
+        How the plan was made.
+    """
+
+    fold: NDArray[np.intp]
+    adjacency: csr_array
+    description: dict[str, Any] = field(default_factory=dict)
+
+    def training_nodes(self, fold: int) -> NDArray[np.bool_]:
+        """Return the nodes that may train for a test fold: elsewhere, and no homolog of it."""
+        tested = self.fold == fold
+        touched = self.adjacency.astype(np.int64) @ tested > 0
+        return (self.fold >= 0) & ~tested & ~touched
+
+    def loss(self, counts: NDArray[np.int64]) -> float:
+        """Return the mean share of the rows outside a test fold that may not train for it."""
+        rows, n_folds = counts.sum(axis=1), int(self.fold.max()) + 1
+        kept = [
+            rows[self.training_nodes(f)].sum() / max(rows[self.fold != f].sum(), 1)
+            for f in range(n_folds)
+        ]
+        return 1 - float(np.mean(kept))
+
+
+@dataclass(frozen=True)
+class FoldPlanner:
+    """Make a plan.
+
+    Attributes
+    ----------
+    fractions : ndarray of shape (n_folds,)
+        Share of all rows that each fold is to hold.
+    on_large_component : {"purge", "drop", "error"}
+        What to do about a component that no fold can hold.
+    rng : RandomState or None
+        None makes a plan without chance.
+    largest_first : bool, default=True
+        See `assign_atoms`.
+    """
+
+    fractions: NDArray[np.float64]
+    on_large_component: str = "purge"
+    rng: np.random.RandomState | None = None
+    largest_first: bool = True
+
+    def plan(self, adjacency: csr_array, counts: NDArray[np.int64]) -> FoldPlan:
+        """Return folds for nodes that stand for `counts` (n_nodes, n_strata) rows.
+
+        Components too large for a fold are cut. Folds that still are uneven are made again from
+        smaller pieces, as long as that pays in balance and costs few training rows.
+        """
+        component = connected_components(adjacency, directed=False)[1]
+        size = np.bincount(component, weights=counts.sum(axis=1)).astype(float)
+        if len(size) < len(self.fractions):
+            raise too_few_components(len(size), len(self.fractions), "folds")
+        limit = self.fractions.max() * size.sum() + 1e-6
+        if self.on_large_component == "error" and size.max() > limit:
+            raise _large_component_error(size, limit)
+        seed = 0 if self.rng is None else int(self.rng.randint(2**31 - 1))
+        draw = None if self.rng is None else int(self.rng.randint(2**31 - 1))
+        best, least = None, np.inf
+        for refinement in REFINEMENTS if self.on_large_component != "error" else (1.0,):
+            atom, record = self._cut(adjacency, counts, component, limit / refinement, seed)
+            plan = self._finish(adjacency, counts, atom, record, draw)
+            deviation = relative_deviation(plan.fold, counts, self.fractions)
+            cost = plan.loss(counts) + LOSS_PER_DEVIATION * max(deviation - 1, 0)
+            if cost < least:
+                best, least = plan, cost
+            if deviation <= 1:
+                break
+        if best is None:
+            raise InsufficientComponentsError(
+                f"the {len(size)} homology components, the largest of {int(size.max())} rows, "
+                f"cannot be dealt to parts of {_round(self.fractions * size.sum())} rows without "
+                f"leaving one empty. {REMEDIES}"
+            )
+        return best
+
+    def _cut(
+        self,
+        adjacency: csr_array,
+        counts: NDArray[np.int64],
+        component: NDArray[np.intp],
+        limit: float,
+        seed: int,
+    ) -> tuple[NDArray[np.intp], dict[str, Any]]:
+        """Return atoms: components, and pieces of the large ones."""
+        rows = counts.sum(axis=1)
+        size = np.bincount(component, weights=rows)
+        large = np.flatnonzero(size > limit)
+        atom, next_atom, methods = component.copy(), len(size), set()
+        for c in large:
+            nodes = np.flatnonzero(component == c)
+            n_parts = min(int(np.ceil(size[c] / self._piece(limit))), len(nodes))
+            inner = csr_array(adjacency[nodes][:, nodes])
+            part, method = cut_component(inner, rows[nodes], n_parts, seed=seed)
+            atom[nodes] = next_atom + part
+            next_atom += n_parts
+            methods.add(method)
+        return atom, {
+            "n_components": len(size),
+            "largest_component": float(size.max() / size.sum()),
+            "n_cut": len(large),
+            "n_pieces": len(np.unique(atom[atom >= len(size)])),
+            "cut_method": "+".join(sorted(methods)) or "none",
+            "cover_method": "none",
+        }
+
+    def _piece(self, limit: float) -> float:
+        """Return the rows of a piece: what fits the smallest fold."""
+        return limit * self.fractions.min() / self.fractions.max()
+
+    def _finish(
+        self,
+        adjacency: csr_array,
+        counts: NDArray[np.int64],
+        atom: NDArray[np.intp],
+        record: dict[str, Any],
+        draw: int | None,
+    ) -> FoldPlan:
+        """Assign atoms; in the mode "drop" set rows aside until no edge joins two folds."""
+        rng = None if draw is None else np.random.RandomState(draw)
+        if self.on_large_component != "drop" or not record["n_pieces"]:
+            return FoldPlan(self._assign(atom, counts, rng), adjacency, record)
+        rows = counts.sum(axis=1)
+        edges = crossing_edges(adjacency, atom)
+        cover, method = minimum_vertex_cover(edges, rows)
+        kept = np.ones(len(rows), dtype=bool)
+        kept[cover] = False
+        inner = adjacency[kept][:, kept]
+        fold = np.full(len(rows), -1, dtype=np.intp)
+        fold[kept] = self._assign(connected_components(inner, directed=False)[1], counts[kept], rng)
+        fold = _take_back(adjacency, fold, rows)
+        return FoldPlan(fold, adjacency, {**record, "cover_method": method})
+
+    def _assign(
+        self,
+        atom: NDArray[np.intp],
+        counts: NDArray[np.int64],
+        rng: np.random.RandomState | None,
+    ) -> NDArray[np.intp]:
+        """Return the fold of each node."""
+        atom = np.unique(atom, return_inverse=True)[1]
+        per_atom = np.zeros((int(atom.max()) + 1, counts.shape[1]), dtype=np.int64)
+        np.add.at(per_atom, atom, counts)
+        return assign_atoms(per_atom, self.fractions, rng=rng, largest_first=self.largest_first)[
+            atom
+        ]
+
+
+def _take_back(
+    adjacency: csr_array, fold: NDArray[np.intp], rows: NDArray[np.int64]
+) -> NDArray[np.intp]:
+    """Give set-aside nodes whose kept homologs are all in one fold back to that fold."""
+    fold = fold.copy()
+    for v in np.flatnonzero(fold < 0):
+        neighbours = fold[adjacency.indices[adjacency.indptr[v] : adjacency.indptr[v + 1]]]
+        homes = np.unique(neighbours[neighbours >= 0])
+        if len(homes) == 1:
+            fold[v] = homes[0]
+        elif not len(homes):
+            fold[v] = np.bincount(fold[fold >= 0], weights=rows[fold >= 0]).argmin()
+    return fold
+
+
+def relative_deviation(
+    fold: NDArray[np.intp], counts: NDArray[np.int64], fractions: NDArray[np.float64]
+) -> float:
+    """Return the largest deviation of a fold's size or of a stratum's share, over its tolerance.
+
+    The tolerances are 1 % of the size and 0.5 points of the share, and never less than one row.
+    """
+    kept = fold >= 0
+    held = np.zeros((len(fractions), counts.shape[1]))
+    np.add.at(held, fold[kept], counts[kept])
+    size, total = held.sum(axis=1), held.sum()
+    if not size.all():
+        return np.inf
+    wanted = fractions * total
+    size_deviation = np.abs(size - wanted) / np.maximum(SIZE_TOLERANCE * wanted, 1)
+    share = np.abs(held / size[:, None] - held.sum(axis=0) / total).max(axis=1)
+    share_deviation = share / np.maximum(SHARE_TOLERANCE, 1 / size)
+    return float(max(size_deviation.max(), share_deviation.max()))
+
+
+def too_few_components(found: int, needed: int, what: str) -> InsufficientComponentsError:
+    """Return the error for fewer homology components than parts to fill."""
+    return InsufficientComponentsError(
+        f"the sequences form {found} homology component(s); expected at least {needed}, one for "
+        f"each of the {what}. {REMEDIES}"
+    )
+
+
+def _large_component_error(size: NDArray[np.float64], limit: float) -> InsufficientComponentsError:
+    return InsufficientComponentsError(
+        f"the largest homology component has {int(size.max())} of {int(size.sum())} rows; expected "
+        f"at most {int(limit)}, the size of a fold. Use "
+        f"on_large_component='purge' (test every row, train without the homologs of the test fold) "
+        f"or 'drop' (set rows aside). {REMEDIES}"
+    )
+
+
+def _round(sizes: NDArray[np.float64]) -> str:
+    return ", ".join(f"{size:.0f}" for size in sizes)
