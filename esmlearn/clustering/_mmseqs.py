@@ -6,7 +6,7 @@ import numpy as np
 
 from esmlearn.clustering._engine import Engine
 from esmlearn.clustering._hits import SEARCH_SPACE_RESIDUES, Hits, lengths_of
-from esmlearn.clustering._parsers import read_table
+from esmlearn.clustering._parsers import read_cluster_pairs, read_table
 from esmlearn.clustering._programs import program_version, require_program
 from esmlearn.clustering._runner import run_program, working_directory, write_fasta
 from esmlearn.exceptions import DataError
@@ -123,3 +123,52 @@ def _check_lengths(sequences: list[str]) -> None:
             f"The longest sequence has {longest} residues; MMseqs2 takes up to {_MAX_LENGTH}. Use "
             f"engine='diamond' or engine='exact'."
         )
+
+
+_COVERAGE_MODES = {"shorter": "1", "both": "0", "any": "0"}
+
+
+def mmseqs_representatives(
+    sequences: list[str],
+    *,
+    identity: float,
+    coverage: float,
+    coverage_mode: str = "shorter",
+    workflow: str = "cluster",
+    longest_first: bool = False,
+    n_threads: int = 1,
+) -> np.ndarray:
+    """Cluster sequences with MMseqs2 and return the representative of each.
+
+    Parameters
+    ----------
+    sequences : list of str
+        Distinct sequences in the common alphabet.
+    identity, coverage : float
+        MMseqs2's ``--min-seq-id`` and ``-c``, 0-1.
+    coverage_mode : {"shorter", "both", "any"}, default="shorter"
+        ``--cov-mode`` 1 (a member is covered by its representative), 0, or no coverage at all.
+    workflow : {"cluster", "linclust"}, default="cluster"
+        Cascaded or linear-time clustering.
+    longest_first : bool, default=False
+        Greedy clusters around the longest sequences, as CD-HIT's, instead of set cover.
+    n_threads : int, default=1
+        Number of threads.
+
+    Returns
+    -------
+    representatives : ndarray of int of shape (n_sequences,)
+        Index of the sequence that represents each one's cluster.
+    """
+    _check_lengths(sequences)
+    engine = MMseqs()
+    with working_directory() as directory:
+        database = engine._create(sequences, directory, "sequences")
+        clusters, table = directory / "clusters", directory / "clusters.tsv"
+        covered = "0" if coverage_mode == "any" else f"{coverage:g}"
+        options = ["--min-seq-id", f"{identity:g}", "-c", covered, "--threads", str(n_threads)]
+        options += ["--cov-mode", _COVERAGE_MODES[coverage_mode]]
+        options += ["--cluster-mode", "2"] if longest_first else []
+        engine._run(workflow, database, clusters, directory / "tmp", *options)
+        engine._run("createtsv", database, database, clusters, table)
+        return read_cluster_pairs(table, len(sequences))

@@ -1,0 +1,166 @@
+"""Cluster proteins: components of the homology graph, or a published tool's greedy clusters."""
+
+import os
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+from numpy.typing import NDArray
+
+from esmlearn.clustering._build import check_share, homology_graph
+from esmlearn.clustering._cdhit import cdhit_representatives
+from esmlearn.clustering._engine import to_common_alphabet
+from esmlearn.clustering._hits import lengths_of
+from esmlearn.clustering._mmseqs import mmseqs_representatives
+from esmlearn.clustering._nodes import row_digests, sorted_nodes
+from esmlearn.exceptions import DataError
+
+METHODS = ("components", "cdhit", "mmseqs", "linclust")
+COVERAGE_MODES = ("shorter", "both", "any")
+
+
+def length_order(nodes: list[str]) -> NDArray[np.int64]:
+    """Return the order longest first, equally long ones as given (by digest)."""
+    return np.argsort(-lengths_of(nodes), kind="stable")
+
+
+def node_representatives(
+    nodes: list[str],
+    *,
+    identity: float,
+    coverage: float,
+    coverage_mode: str,
+    method: str,
+    greedy: bool = False,
+    n_threads: int = 1,
+) -> NDArray[np.int64]:
+    """Return the node that represents each node's cluster, by CD-HIT or MMseqs2.
+
+    With `greedy` the representative is the longest of its cluster, whatever the method.
+    """
+    order = length_order(nodes)
+    prepared = to_common_alphabet([nodes[i] for i in order])
+    thresholds = {"identity": identity, "coverage": coverage}
+    if method == "cdhit":
+        found = cdhit_representatives(
+            prepared, **thresholds, coverage_mode=coverage_mode, accurate=greedy
+        )
+    else:
+        found = mmseqs_representatives(
+            prepared,
+            **thresholds,
+            coverage_mode=coverage_mode,
+            workflow="cluster" if method == "mmseqs" else "linclust",
+            longest_first=greedy,
+            n_threads=n_threads,
+        )
+    representatives = np.empty(len(nodes), dtype=np.int64)
+    representatives[order] = order[found]
+    return representatives
+
+
+def _number(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Renumber labels 0, 1, ... in the order of their first appearance."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
+
+
+def cluster_sequences(
+    sequences: Any,
+    *,
+    identity: float = 0.3,
+    coverage: float = 0.5,
+    coverage_mode: str = "shorter",
+    method: str = "components",
+    evalue: float = 1e-3,
+    margin: float = 0.05,
+    engine: str = "auto",
+    cache: str | os.PathLike[str] | None = "default",
+    n_jobs: int | None = None,
+) -> NDArray[np.int64]:
+    """Cluster proteins by homology.
+
+    Only ``"components"`` keeps homologs together. The greedy methods are here to reproduce
+    published recipes: they compare sequences with representatives alone, so that two members of
+    different clusters may be homologs (on 5,000 UniProt proteins in 5 folds at 30 % identity, 25 %
+    of the test proteins had a homolog in training with ``"mmseqs"``, 46 % with ``"linclust"``; 35 %
+    with ``"cdhit"`` at 40 %).
+
+    Parameters
+    ----------
+    sequences : array-like of str of shape (n_sequences,)
+        Proteins; copies (after removing gaps, in upper case) get the same label.
+    identity : float, default=0.3
+        Least identity (identical residues over alignment columns), 0-1. ``"cdhit"`` takes 0.4 or
+        more.
+    coverage : float, default=0.5
+        Share of the protein that the alignment must cover, 0-1.
+    coverage_mode : {"shorter", "both", "any"}, default="shorter"
+        Which protein must be covered.
+    method : {"components", "cdhit", "mmseqs", "linclust"}, default="components"
+        Connected components of :func:`homology_graph`; CD-HIT; MMseqs2's cascaded clustering;
+        MMseqs2's linear-time clustering.
+    evalue, margin, engine, cache
+        As of :func:`homology_graph`; for ``"components"`` alone.
+    n_jobs : int, default=None
+        Number of threads; -1 for all cores. CD-HIT always uses one.
+
+    Returns
+    -------
+    labels : ndarray of int of shape (n_sequences,)
+        Clusters, numbered from 0 in the order of the rows. The clusters themselves do not depend
+        on the order of the rows.
+
+    Raises
+    ------
+    DataError
+        If a sequence or parameter is invalid, or CD-HIT is asked for less than 0.4.
+    EngineNotFoundError
+        If the program is not installed.
+
+    References
+    ----------
+    .. [1] L. Fu, B. Niu, Z. Zhu, S. Wu, W. Li. "CD-HIT: accelerated for clustering the
+       next-generation sequencing data". Bioinformatics 28, 3150-3152, 2012.
+    .. [2] M. Steinegger, J. Söding. "Clustering huge protein sequence sets in linear time".
+       Nature Communications 9, 2542, 2018.
+
+    Examples
+    --------
+    >>> from esmlearn.clustering import cluster_sequences
+    >>> protein = "MKVLATGGARQWEDSTHNPYFCIMKVLRTGGAEQ"
+    >>> cluster_sequences([protein, "ACDEFGHIKLMNPQRSTVWY" * 2, protein[4:]]).tolist()
+    [0, 1, 0]
+    """
+    check_choice("method", method, METHODS)
+    check_choice("coverage_mode", coverage_mode, COVERAGE_MODES)
+    identity, coverage = check_share("identity", identity), check_share("coverage", coverage)
+    if method == "components":
+        graph = homology_graph(
+            sequences,
+            identity=identity,
+            coverage=coverage,
+            coverage_mode=coverage_mode,
+            evalue=evalue,
+            margin=margin,
+            engine=engine,
+            cache=cache,
+            n_jobs=n_jobs,
+        )
+        return _number(graph.components()[graph.node_of(sequences)])
+    digests, nodes = sorted_nodes(sequences)
+    representatives = node_representatives(
+        nodes,
+        identity=identity,
+        coverage=coverage,
+        coverage_mode=coverage_mode,
+        method=method,
+        n_threads=effective_n_jobs(n_jobs),
+    )
+    return _number(representatives[np.searchsorted(digests, row_digests(sequences))])
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raise unless `value` is one of `choices`."""
+    if value not in choices:
+        raise DataError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}.")

@@ -1,0 +1,211 @@
+"""Remove redundancy: near-identical proteins are replaced by one of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import effective_n_jobs
+from numpy.typing import NDArray
+
+from esmlearn.clustering._build import check_share, homology_graph
+from esmlearn.clustering._cdhit import LEAST_IDENTITY
+from esmlearn.clustering._clusters import check_choice, length_order, node_representatives
+from esmlearn.clustering._graph import HomologyGraph
+from esmlearn.clustering._hits import lengths_of
+from esmlearn.clustering._merge import MERGE_RULES, check_targets, choose_rule, merge_targets
+from esmlearn.clustering._nodes import row_digests, sorted_nodes
+from esmlearn.clustering._programs import find_program, program_version
+from esmlearn.clustering._search import AFFORDABLE_CELLS
+
+ENGINES = ("auto", "exact", "cdhit", "mmseqs")
+
+
+@dataclass(frozen=True, eq=False)
+class Deduplication:
+    """What :func:`deduplicate` kept, and which rows the kept rows stand for.
+
+    Attributes
+    ----------
+    indices : ndarray of int of shape (n_kept,)
+        Rows that are kept, ascending.
+    representative : ndarray of int of shape (n_sequences,)
+        The kept row that stands for each row; a kept row stands for itself.
+    y : ndarray of shape (n_kept,) or None
+        Merged targets of the kept rows.
+    conflicts : pandas.DataFrame
+        One line per kept row whose rows had different targets: ``representative``, ``n_rows``,
+        ``rows``, ``targets``, ``merged``, ``spread``.
+    description : mapping
+        Engine, version, thresholds, rules and counts.
+    """
+
+    indices: NDArray[np.int64]
+    representative: NDArray[np.int64]
+    y: NDArray | None = None
+    conflicts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    description: Mapping[str, Any] = field(default_factory=dict)
+
+    def summary(self) -> pd.DataFrame:
+        """Return the counts as a table.
+
+        Returns
+        -------
+        table : pandas.DataFrame
+            One column ``value``; rows ``sequences``, ``distinct``, ``kept``, ``removed``,
+            ``largest group`` and ``conflicting targets``.
+        """
+        sizes = np.bincount(self.representative)
+        counts = {
+            "sequences": len(self.representative),
+            "distinct": self.description["n_distinct"],
+            "kept": len(self.indices),
+            "removed": len(self.representative) - len(self.indices),
+            "largest group": int(sizes.max()),
+            "conflicting targets": len(self.conflicts),
+        }
+        return pd.DataFrame({"value": counts})
+
+
+def deduplicate(
+    sequences: Any,
+    y: Any = None,
+    *,
+    identity: float = 0.95,
+    coverage: float = 0.9,
+    engine: str = "auto",
+    merge: str = "auto",
+    n_jobs: int | None = None,
+) -> Deduplication:
+    """Keep one protein of each group of near-identical ones.
+
+    Longest first (equally long ones by digest), a protein joins the group of a kept one that it
+    matches at `identity` over `coverage` of its own length, or is kept itself: every removed row is
+    similar to the row that stands for it, which is at least as long. Of identical rows the first
+    stands for the others.
+
+    Parameters
+    ----------
+    sequences : array-like of str of shape (n_sequences,)
+        Proteins; case and gap characters do not matter.
+    y : array-like of shape (n_sequences,), default=None
+        Targets to merge.
+    identity : float, default=0.95
+        Least identity (identical residues over alignment columns), 0-1.
+    coverage : float, default=0.9
+        Share of the shorter protein that the alignment must cover, 0-1.
+    engine : {"auto", "exact", "cdhit", "mmseqs"}, default="auto"
+        ``"exact"`` aligns every pair; ``"cdhit"`` needs the program and ``identity >= 0.4``.
+        ``"auto"`` is exact up to 2e10 residue pairs (about 600 proteins), else CD-HIT where it can
+        serve, else MMseqs2.
+    merge : {"auto", "median", "mean", "majority", "representative"}, default="auto"
+        Target of a kept row: the median or mean of its rows' targets; the commonest (the kept row's
+        own, then the least, of equally common ones); or its own. ``"auto"`` is the median of
+        floats and the majority of integers, booleans and text.
+    n_jobs : int, default=None
+        Number of threads; -1 for all cores.
+
+    Returns
+    -------
+    deduplication : Deduplication
+        ``indices``, ``representative``, ``y``, ``conflicts``, ``description``, ``summary()``.
+
+    Raises
+    ------
+    DataError
+        If a sequence, target or parameter is invalid.
+    EngineNotFoundError
+        If the program is not installed.
+
+    References
+    ----------
+    .. [1] W. Li, A. Godzik. "Cd-hit: a fast program for clustering and comparing large sets of
+       protein or nucleotide sequences". Bioinformatics 22, 1658-1659, 2006.
+
+    Examples
+    --------
+    >>> from esmlearn.clustering import deduplicate
+    >>> protein = "MKVLATGGARQWEDSTHNPYFCIMKVLRTGGAEQ"
+    >>> result = deduplicate(
+    ...     [protein[:-1], "ACDEFGHIKLMNPQRSTVWY" * 2, protein], y=[50.0, 37.0, 60.0]
+    ... )
+    >>> result.indices.tolist(), result.representative.tolist(), result.y.tolist()
+    ([1, 2], [2, 1, 2], [37.0, 55.0])
+    >>> result.conflicts[["representative", "spread"]].values.tolist()
+    [[2.0, 10.0]]
+    """
+    identity, coverage = check_share("identity", identity), check_share("coverage", coverage)
+    check_choice("engine", engine, ENGINES)
+    check_choice("merge", merge, MERGE_RULES)
+    rows = row_digests(sequences)
+    targets = None if y is None else check_targets(y, len(rows))
+    digests, nodes = sorted_nodes(sequences)
+    chosen, version = _choose_engine(engine, identity, nodes)
+    if chosen == "exact":
+        node_of_group = _greedy(nodes, sequences, identity, coverage, n_jobs)
+    else:
+        node_of_group = node_representatives(
+            nodes,
+            identity=identity,
+            coverage=coverage,
+            coverage_mode="shorter",
+            method=chosen,
+            greedy=True,
+            n_threads=effective_n_jobs(n_jobs),
+        )
+    node = np.searchsorted(digests, rows)
+    _, first_row = np.unique(node, return_index=True)
+    representative = first_row[node_of_group[node]]
+    indices = np.unique(representative)
+    description = {
+        "engine": chosen,
+        "version": version,
+        "identity": identity,
+        "coverage": coverage,
+        "representative": "the longest; of equally long ones the least digest; of copies the first",
+        "n_distinct": len(nodes),
+    }
+    if targets is None:
+        return Deduplication(indices, representative, description=description)
+    rule = choose_rule(merge, targets)
+    merged, conflicts = merge_targets(targets, indices, representative, rule)
+    described = {**description, "merge": rule}
+    return Deduplication(indices, representative, merged, conflicts, described)
+
+
+def _choose_engine(engine: str, identity: float, nodes: list[str]) -> tuple[str, str]:
+    """Return the engine's name and version."""
+    if engine == "auto":
+        if float(lengths_of(nodes).sum()) ** 2 / 2 <= AFFORDABLE_CELLS:
+            engine = "exact"
+        else:
+            fits = identity >= LEAST_IDENTITY and find_program("cd-hit") is not None
+            engine = "cdhit" if fits else "mmseqs"
+    program = {"cdhit": "cd-hit", "mmseqs": "mmseqs"}.get(engine)
+    path = find_program(program) if program else None
+    return engine, program_version(program, path) if program and path else "pyopal"
+
+
+def _greedy(
+    nodes: list[str], sequences: Any, identity: float, coverage: float, n_jobs: int | None
+) -> NDArray[np.int64]:
+    """Return greedy representatives, longest first, on the graph of exact alignments."""
+    graph = homology_graph(
+        sequences, identity=identity, coverage=coverage, margin=0, engine="exact", n_jobs=n_jobs
+    )
+    return _greedy_cover(graph, length_order(nodes))
+
+
+def _greedy_cover(graph: HomologyGraph, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give each node, in that order, to the first kept neighbour, or keep it."""
+    adjacency = graph.adjacency()
+    representatives = np.full(graph.n_nodes, -1, dtype=np.int64)
+    for node in order:
+        if representatives[node] >= 0:
+            continue
+        representatives[node] = node
+        neighbours = adjacency.indices[adjacency.indptr[node] : adjacency.indptr[node + 1]]
+        free = neighbours[representatives[neighbours] < 0]
+        representatives[free] = node
+    return representatives
