@@ -1,6 +1,19 @@
 """Splits that homology cannot cross, and an audit that proves it."""
 
+from esmlearn.model_selection._holdout import (
+    TrainValidationTestSplit,
+    train_validation_test_split,
+)
+from esmlearn.model_selection._leave_one_out import LeaveOneComponentOut
+from esmlearn.model_selection._repeated import RepeatedCDHitGroupSplitter
 from esmlearn.model_selection._shuffle_split import CDHitShuffleSplit
 from esmlearn.model_selection._splitter import CDHitGroupSplitter
 
-__all__ = ["CDHitGroupSplitter", "CDHitShuffleSplit"]
+__all__ = [
+    "CDHitGroupSplitter",
+    "CDHitShuffleSplit",
+    "LeaveOneComponentOut",
+    "RepeatedCDHitGroupSplitter",
+    "TrainValidationTestSplit",
+    "train_validation_test_split",
+]

@@ -1,0 +1,142 @@
+"""K folds, several times over."""
+
+from collections.abc import Iterator
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import Interval
+
+from esmlearn.exceptions import DataError
+from esmlearn.model_selection._base import HomologySplitter
+from esmlearn.model_selection._splitter import CDHitGroupSplitter
+
+
+class RepeatedCDHitGroupSplitter(HomologySplitter):
+    """`CDHitGroupSplitter` repeated with different draws; the graph is searched once.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds of each repetition.
+    n_repeats : int, default=10
+        Number of repetitions.
+    identity, coverage, coverage_mode, evalue, margin, method, engine, on_large_component, \
+stratify, random_state, n_jobs, reference, extra_edges
+        See :class:`CDHitGroupSplitter`.
+
+    Attributes
+    ----------
+    set_aside_ : list of ndarray of int
+        Rows that are in no fold, for each repetition of the last `split`.
+    description_ : list of dict
+        How each repetition was made.
+
+    Examples
+    --------
+    >>> from esmlearn.model_selection import RepeatedCDHitGroupSplitter
+    >>> sequences = ["MKVLATGGARQWEDSTHNPYFCIM", "WWHHPPGGAACCDDEEFFKKLLMM",
+    ...              "QNQNSTSTYVYVRKRKDEDEILIL", "GPGPFWFWHYHYMTMTCACANDND"]
+    >>> folds = RepeatedCDHitGroupSplitter(n_splits=2, n_repeats=3, random_state=0)
+    >>> len(list(folds.split(sequences)))
+    6
+    """
+
+    _parameter_constraints = {
+        **CDHitGroupSplitter._parameter_constraints,
+        "n_repeats": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        n_repeats: int = 10,
+        identity: float = 0.3,
+        coverage: float = 0.5,
+        coverage_mode: str = "shorter",
+        evalue: float = 1e-3,
+        margin: float = 0.05,
+        method: str = "components",
+        engine: str = "auto",
+        on_large_component: str = "purge",
+        stratify: Any = "auto",
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        reference: Any = None,
+        extra_edges: Any = None,
+    ) -> None:
+        self.n_splits = n_splits
+        self.n_repeats = n_repeats
+        self.identity = identity
+        self.coverage = coverage
+        self.coverage_mode = coverage_mode
+        self.evalue = evalue
+        self.margin = margin
+        self.method = method
+        self.engine = engine
+        self.on_large_component = on_large_component
+        self.stratify = stratify
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.reference = reference
+        self.extra_edges = extra_edges
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of splits of all repetitions.
+
+        Parameters
+        ----------
+        X, y, groups : object, default=None
+            Not used.
+
+        Returns
+        -------
+        n_splits : int
+            Folds times repetitions.
+        """
+        return self.n_splits * self.n_repeats
+
+    def split(
+        self, X: Any, y: ArrayLike | None = None, groups: Any = None
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Return the splits, one repetition after the other.
+
+        Parameters
+        ----------
+        X, y, groups
+            See :meth:`CDHitGroupSplitter.split`.
+
+        Returns
+        -------
+        splits : iterator of (train, test)
+            Ascending row indices.
+        """
+        self._check_parameters()
+        seeds = self._generator().randint(2**31 - 1, size=self.n_repeats)
+        parameters = self.get_params(deep=False)
+        del parameters["n_repeats"]
+        pairs, self._summaries = [], []
+        self.set_aside_: list[NDArray[np.intp]] = []
+        self.description_: list[dict[str, Any]] = []
+        for repeat, seed in enumerate(seeds):
+            splitter = CDHitGroupSplitter(**{**parameters, "random_state": int(seed)})
+            pairs += list(splitter.split(X, y, groups))
+            self._summaries.append(splitter.summary().assign(repeat=repeat))
+            self.set_aside_.append(splitter.set_aside_)
+            self.description_.append(splitter.description_)
+        return iter(pairs)
+
+    def summary(self) -> Any:
+        """Return one line per split of the last call of `split`.
+
+        Returns
+        -------
+        table : pandas.DataFrame
+            As of :meth:`CDHitGroupSplitter.summary`, with the column ``repeat``.
+        """
+        if not hasattr(self, "_summaries"):
+            raise DataError("this splitter has not split anything yet; call split(X, y) first.")
+        return pd.concat(self._summaries, ignore_index=True)
