@@ -1,1 +1,32 @@
-"""Being built."""
+"""Metrics that see the rare regions of a target."""
+
+from esmlearn.metrics._regions import (
+    balanced_mean_absolute_error,
+    region_confusion_matrix,
+    region_errors,
+    region_precision_recall_fscore,
+    region_report,
+)
+from esmlearn.metrics._relevance import (
+    relevance_weighted_rmse,
+    sera,
+    sera_curve,
+    spearman,
+    utility_f1,
+)
+from esmlearn.metrics._scorers import make_region_scorer, region_scorers
+
+__all__ = [
+    "balanced_mean_absolute_error",
+    "make_region_scorer",
+    "region_confusion_matrix",
+    "region_errors",
+    "region_precision_recall_fscore",
+    "region_report",
+    "region_scorers",
+    "relevance_weighted_rmse",
+    "sera",
+    "sera_curve",
+    "spearman",
+    "utility_f1",
+]

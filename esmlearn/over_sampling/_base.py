@@ -1,0 +1,197 @@
+"""What all samplers of this room share: reading the rows, and finding and naming their regions."""
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from imblearn.base import BaseSampler
+from imblearn.utils import check_target_type
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.preprocessing import label_binarize
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_consistent_length, validate_data
+
+from esmlearn.exceptions import DataError
+from esmlearn.over_sampling._containers import restore_features, restore_target
+from esmlearn.over_sampling._delegate import Rows
+from esmlearn.over_sampling._regions import TargetRegions, check_region_numbers
+from esmlearn.over_sampling._target import as_numeric_column, check_continuous_target, is_continuous
+
+
+class BaseRegionSampler(BaseSampler):
+    """Base of the samplers that treat regions of a target, or its classes, differently.
+
+    Subclasses have the parameters `regions`, `rare` and `target`.
+    """
+
+    _sampling_type = "bypass"
+    _parameter_constraints: dict = {
+        "regions": [TargetRegions, "array-like", None],
+        "rare": ["array-like", None],
+        "target": [StrOptions({"auto", "continuous", "classes"})],
+    }
+
+    regions: TargetRegions | ArrayLike | None
+    rare: ArrayLike | None
+    target: str
+
+    def _resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
+        """Read the rows, resample them, and give them back as they came."""
+        features, values = self._fit_resample(self._read(X, y), **params)
+        return self._give_back(features, values, X, y, copies_only=self._makes_copies)
+
+    def _forget(self) -> None:
+        """Remove what an earlier fit learned, as not every fit learns the same attributes."""
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
+
+    @property
+    def _makes_copies(self) -> bool:
+        """Whether all rows that are given back are copies of training rows, whatever the data."""
+        return True
+
+    def _read(self, X: Any, y: Any) -> Rows:
+        """Check the rows; learn the regions of a continuous target or the classes of another."""
+        self._validate_params()
+        self._forget()
+        self._y_was_binarized = False
+        if is_continuous(y, self.target):
+            rows = self._read_continuous(X, y)
+        else:
+            rows = self._read_classes(X, y)
+        self.n_original_ = len(rows.labels)
+        return rows
+
+    def _read_continuous(self, X: Any, y: Any) -> Rows:
+        target = as_numeric_column(y)
+        check_consistent_length(X, target)
+        features = self._check_features(X)
+        check_continuous_target(target)
+        self.regions_ = self._make_regions().fit(target)
+        self.region_names_ = np.arange(self.regions_.n_regions_)
+        labels = self.regions_.region(target)
+        self.counts_ = self.regions_.counts_
+        self.rare_ = (
+            self.regions_.rare_
+            if self.rare is None
+            else check_region_numbers(self.rare, self.regions_.n_regions_)
+        )
+        return Rows(features, target, labels)
+
+    def _read_classes(self, X: Any, y: Any) -> Rows:
+        column, self._y_was_binarized = check_target_type(y, indicate_one_vs_all=True)
+        column = column_or_1d(column)
+        check_consistent_length(X, column)
+        _check_no_missing_class(column)
+        features = self._check_features(X)
+        self.regions_ = None
+        self.region_names_, labels = np.unique(column, return_inverse=True)
+        if len(self.region_names_) < 2:
+            raise DataError(
+                f"y has only one class, {self.region_names_[0]!r}, so that no class is rare. "
+                'If y is a quantity, say target="continuous".'
+            )
+        self.counts_ = np.bincount(labels)
+        self.rare_ = (
+            self.counts_ < len(labels) / len(self.counts_)
+            if self.rare is None
+            else self._class_mask(self.rare)
+        )
+        return Rows(features, labels.astype(np.float64), labels)
+
+    def _check_features(self, X: Any) -> Any:
+        features = validate_data(
+            self,
+            X=X,
+            reset=True,
+            accept_sparse=["csr", "csc"],
+            dtype=[np.float64, np.float32, np.float16],
+            ensure_min_samples=2,
+        )
+        # float16 holds too few digits for distances; the result is rounded back.
+        return features.astype(np.float32) if features.dtype == np.float16 else features
+
+    def _make_regions(self) -> TargetRegions:
+        if self.regions is None:
+            return TargetRegions()
+        if isinstance(self.regions, TargetRegions):
+            return clone(self.regions)
+        return TargetRegions("edges", edges=self.regions)
+
+    def _class_mask(self, names: ArrayLike) -> NDArray:
+        mask = np.zeros(len(self.region_names_), dtype=bool)
+        for i, name in enumerate(np.atleast_1d(np.asarray(names))):
+            found = np.flatnonzero(self.region_names_ == name)
+            if not found.size:
+                raise DataError(
+                    f"Class {name!r} (at index {i}) is not in y, which has the classes "
+                    f"{self.region_names_.tolist()}."
+                )
+            mask[found] = True
+        return mask
+
+    def _region_number(self, name: Any) -> int:
+        """Position of a region or class that the user names."""
+        if self.regions_ is None:
+            return int(np.flatnonzero(self._class_mask([name]))[0])
+        return int(np.flatnonzero(check_region_numbers([name], len(self.region_names_)))[0])
+
+    def _region_text(self, number: int) -> str:
+        """Name a region or class in a message."""
+        count = self.counts_[number]
+        if self.regions_ is None:
+            return f"Class {self.region_names_[number]!r} ({count} rows)"
+        low, high = self.regions_.table().loc[number, ["low", "high"]]
+        return f"Region {number} ({low:g} to {high:g}, {count} rows)"
+
+    def _give_back(
+        self, features: Any, target: NDArray, X: Any, y: Any, *, copies_only: bool
+    ) -> tuple[Any, Any]:
+        """Return rows in the user's containers and dtypes."""
+        dtype = getattr(X, "dtype", features.dtype)
+        if dtype == np.float16 or (copies_only and dtype.kind != "O"):
+            features = features.astype(dtype, copy=False)
+        given = restore_features(features, X, copies_only=copies_only)
+        return given, restore_target(self._target_values(target, y, copies_only), y, given)
+
+    def _target_values(self, target: NDArray, y: Any, copies_only: bool) -> NDArray:
+        """Give a target its class names or its number type back."""
+        if self.regions_ is None:
+            names = self.region_names_[target.astype(np.intp)]
+            if self._y_was_binarized:
+                return label_binarize(names, classes=self.region_names_)
+            return names
+        dtype = np.asarray(y).dtype
+        return target.astype(dtype) if dtype.kind == "f" or copies_only else target
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _check_no_missing_class(y: NDArray) -> None:
+    missing = np.array([value is None or value != value for value in y])
+    if missing.any():
+        i = int(np.flatnonzero(missing)[0])
+        raise DataError(f"y[{i}] is {y[i]}: the class of every row must be known.")
+
+
+def check_level(level: Any) -> None:
+    """Refuse percentages that are not numbers of at least 0."""
+    for name, percent in level.items():
+        if not isinstance(percent, Real) or not 0 <= float(percent) < float("inf"):
+            raise DataError(
+                f"level[{name!r}] is {percent!r}: expected a percentage of at least 0, such as 200."
+            )
+
+
+LEVEL_CONSTRAINTS = [Interval(Real, 0, None, closed="left"), StrOptions({"balance"}), dict]
+
+
+def take_rows(X: Any, numbers: NDArray) -> Any:
+    """Rows of a matrix by number; sparse matrices keep their format."""
+    return X[numbers].asformat(X.format) if sparse.issparse(X) else X[numbers]

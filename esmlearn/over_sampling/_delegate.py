@@ -1,0 +1,222 @@
+"""Run one of imbalanced-learn's samplers on regions of a continuous target."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from imblearn.over_sampling import (
+    ADASYN,
+    SMOTE,
+    SVMSMOTE,
+    BorderlineSMOTE,
+    KMeansSMOTE,
+    RandomOverSampler,
+)
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.neighbors import NearestNeighbors
+from sklearn.svm import SVC
+
+from esmlearn.exceptions import DataError
+from esmlearn.over_sampling._carrier import Carrier
+from esmlearn.over_sampling._families import Partners
+from esmlearn.over_sampling._neighbors import PairLog, TrackedKMeans, TrackedNeighbors, TrackedSVM
+
+SAMPLERS = {
+    "random": RandomOverSampler,
+    "smote": SMOTE,
+    "adasyn": ADASYN,
+    "borderline": BorderlineSMOTE,
+    "svm": SVMSMOTE,
+    "kmeans": KMeansSMOTE,
+}
+# Of these it is known that they ask for neighbours through the objects they are given, so that
+# only the rows of the wanted regions need to be carried along.
+_LOCAL = (SMOTE, ADASYN, BorderlineSMOTE, SVMSMOTE)
+_TRACKED = (*_LOCAL, KMeansSMOTE)
+
+
+class Rows(NamedTuple):
+    """Training rows as every sampler of this room needs them."""
+
+    X: Any
+    y: NDArray
+    labels: NDArray
+
+
+class Synthetic(NamedTuple):
+    """New rows, with the region each was made for and the two training rows it lies between."""
+
+    X: Any
+    y: NDArray
+    region: NDArray
+    parents: NDArray
+
+
+def copies(rows: Rows, numbers: NDArray) -> Synthetic:
+    """Copy training rows."""
+    parents = np.column_stack([numbers, numbers])
+    return Synthetic(rows.X[numbers], rows.y[numbers], rows.labels[numbers], parents)
+
+
+def random_copies(rows: Rows, region: int, n_new: int, random_state: np.random.RandomState) -> Any:
+    """Copy randomly chosen rows of a region."""
+    members = np.flatnonzero(rows.labels == region)
+    return copies(rows, random_state.choice(members, n_new))
+
+
+def make_sampler(sampler: Any, *, random_state: int | None) -> Any:
+    """Return a fresh sampler, named or cloned, with the seed that is asked for."""
+    fresh = SAMPLERS[sampler]() if isinstance(sampler, str) else clone(sampler)
+    if random_state is not None and "random_state" in fresh.get_params(deep=False):
+        fresh.set_params(random_state=random_state)
+    return fresh
+
+
+def neighbors_name(sampler: Any) -> str | None:
+    """Name of the parameter that says among how many neighbours a sampler interpolates."""
+    params = sampler.get_params(deep=False)
+    return next((name for name in ("k_neighbors", "n_neighbors") if name in params), None)
+
+
+def n_neighbors(sampler: Any) -> int:
+    """Return among how many neighbours a sampler interpolates, 0 if it does not."""
+    name = neighbors_name(sampler)
+    if name is None:
+        return 0
+    value = sampler.get_params(deep=False)[name]
+    return int(value.n_neighbors) - 1 if hasattr(value, "kneighbors") else int(value)
+
+
+def delegate(
+    sampler: Any,
+    rows: Rows,
+    wanted: dict[int, int],
+    *,
+    partners: Partners | None = None,
+    n_jobs: int | None = None,
+) -> Synthetic:
+    """Let an imbalanced-learn sampler bring regions to the wanted numbers of rows.
+
+    Its features are, bit for bit, those that it gives by itself for the labels of the regions.
+
+    Parameters
+    ----------
+    sampler : sampler
+        Over-sampler of imbalanced-learn or compatible; not kept, its parameters are changed.
+    rows : Rows
+        Training rows.
+    wanted : dict of int to int
+        Rows that each region shall have in the end.
+    partners : Partners or None
+        Which rows may be interpolated with which.
+    n_jobs : int or None
+        Processes for the neighbour searches.
+
+    Returns
+    -------
+    synthetic : Synthetic
+        The new rows in the sampler's order.
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        What the sampler raises when it cannot make rows.
+    DataError
+        If the sampler is not an over-sampler, or cannot keep to `partners`.
+    """
+    sampler.set_params(sampling_strategy=wanted)
+    if type(sampler) is RandomOverSampler:
+        return _delegate_copies(sampler, rows)
+    tracked = type(sampler) in _TRACKED
+    if partners is not None and (not tracked or _uses_all_rows(sampler)):
+        raise DataError(
+            f"{sampler!r} chooses its neighbours by itself and cannot keep to families. Use one "
+            'of "random", "smote", "adasyn", "borderline", "svm", "kmeans", or families="any".'
+        )
+    everything = type(sampler) not in _LOCAL or _uses_all_rows(sampler)
+    carrier = Carrier(rows.X, rows.y, rows.labels, wanted, everything=everything, partners=partners)
+    log = PairLog()
+    if tracked:
+        _track(sampler, carrier, log, n_jobs)
+    return _collect(sampler, rows, carrier, log)
+
+
+def _delegate_copies(sampler: RandomOverSampler, rows: Rows) -> Synthetic:
+    """Random over-sampling; features are passed through only where it adds noise to them."""
+    n = len(rows.labels)
+    features = np.arange(n)[:, np.newaxis] if sampler.shrinkage is None else rows.X
+    resampled, _ = sampler.fit_resample(features, rows.labels)
+    synthetic = copies(rows, sampler.sample_indices_[n:])
+    return synthetic if sampler.shrinkage is None else synthetic._replace(X=resampled[n:])
+
+
+def _uses_all_rows(sampler: Any) -> bool:
+    """Whether a sampler interpolates with rows of other regions (Borderline-SMOTE 2)."""
+    return bool(getattr(sampler, "kind", None) == "borderline-2")
+
+
+def _track(sampler: Any, carrier: Carrier, log: PairLog, n_jobs: int | None) -> None:
+    """Replace what a sampler searches, separates and clusters with by tracked stand-ins."""
+    params = sampler.get_params(deep=False)
+    stand_ins: dict[str, Any] = {}
+    for name in ("k_neighbors", "n_neighbors", "m_neighbors"):
+        if name in params:
+            search = _neighbor_search(params[name], n_jobs)
+            tracked_log = None if name == "m_neighbors" else log
+            stand_ins[name] = TrackedNeighbors(search, carrier, tracked_log)
+    seed = params.get("random_state")
+    if "svm_estimator" in params:
+        svm = params["svm_estimator"] or SVC(gamma="scale", random_state=seed)
+        stand_ins["svm_estimator"] = TrackedSVM(svm, carrier)
+    if "kmeans_estimator" in params:
+        kmeans = params["kmeans_estimator"]
+        if kmeans is None:
+            kmeans = MiniBatchKMeans(random_state=seed)
+        elif not hasattr(kmeans, "fit"):
+            kmeans = MiniBatchKMeans(n_clusters=kmeans, random_state=seed)
+        stand_ins["kmeans_estimator"] = TrackedKMeans(kmeans, carrier)
+    sampler.set_params(**stand_ins)
+
+
+def _neighbor_search(neighbors: Any, n_jobs: int | None) -> Any:
+    """Return the search that imbalanced-learn would make of the parameter."""
+    if hasattr(neighbors, "kneighbors"):
+        return clone(neighbors)
+    return NearestNeighbors(n_neighbors=neighbors + 1, n_jobs=n_jobs)
+
+
+def _collect(sampler: Any, rows: Rows, carrier: Carrier, log: PairLog) -> Synthetic:
+    """Run a sampler on the carried rows and take its new rows apart."""
+    carried, labels = carrier.rows(), carrier.carried_labels
+    n = carrier.n_carried
+    resampled, regions = sampler.fit_resample(carried, labels)
+    if resampled.shape[0] < n or (resampled[:n] != carried).sum():
+        raise DataError(
+            f"{type(sampler).__name__} changed or removed training rows. Only over-samplers, "
+            "which append rows, can be used here."
+        )
+    X, y = carrier.split(resampled[n:])
+    region, parents = np.asarray(regions[n:]), log.parents(len(y))
+    return Synthetic(X, _settle(y, rows, region, parents), region, parents)
+
+
+def _settle(y: NDArray, rows: Rows, region: NDArray, parents: NDArray) -> NDArray:
+    """Remove rounding errors of the carrier column from targets.
+
+    Targets that a rounding error brought out of the range of their parents go back to it. Where
+    parents are not known a sampler may have done anything to the column (a geometric sampler
+    draws each column by itself), so that the range of the region is the limit.
+    """
+    if not len(y):
+        return y
+    if (parents < 0).any():
+        for label in np.unique(region):
+            members = rows.y[rows.labels == label]
+            made = region == label
+            y[made] = np.clip(y[made], members.min(), members.max())
+        return y
+    ends = rows.y[parents]
+    inside = np.clip(y, ends.min(axis=1), ends.max(axis=1))
+    rounding = 4 * np.finfo(rows.X.dtype).eps * np.abs(ends).max(axis=1)
+    return np.where(np.abs(inside - y) <= rounding, inside, y)

@@ -1,0 +1,182 @@
+"""Stand-ins for the estimators inside imbalanced-learn's samplers, that see the true features.
+
+A sampler works on rows that carry their target and their number as extra columns. The searches it
+makes must not see those columns, and which rows it joined must be known afterwards. So it is given
+these objects through its own parameters: they read the row numbers, search the true features
+(through the cache), and write down every pair of rows that is interpolated.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.neighbors import NearestNeighbors
+
+from esmlearn.over_sampling._carrier import Carrier
+from esmlearn.over_sampling._neighbor_cache import content_digest, neighbor_cache
+
+
+class PairLog:
+    """The pairs (base row, neighbour row) that a sampler interpolated, in the order of its rows."""
+
+    def __init__(self) -> None:
+        self.pairs: list[NDArray] = []
+        self._rows: NDArray | None = None
+
+    def add(self, rows: NDArray, pairs: NDArray) -> None:
+        """Write pairs down, unless the sampler looks at the same rows once more."""
+        if rows is not self._rows:
+            self.pairs.append(pairs)
+            self._rows = rows
+
+    def parents(self, n_rows: int) -> NDArray:
+        """Pairs as an array of shape (n_rows, 2); -1 when they do not account for every row."""
+        pairs = np.vstack(self.pairs) if self.pairs else np.empty((0, 2), dtype=np.intp)
+        return pairs if len(pairs) == n_rows else np.full((n_rows, 2), -1, dtype=np.intp)
+
+
+class _LoggedTable(np.ndarray):
+    """A neighbour table that logs which neighbours are picked with ``table[rows, columns]``."""
+
+    log: PairLog | None = None
+    query: NDArray
+    fitted: NDArray
+
+    def __array_finalize__(self, source: Any) -> None:
+        for name in ("log", "query", "fitted"):
+            setattr(self, name, getattr(source, name, None))
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        if isinstance(key, tuple) and all(isinstance(part, np.ndarray) for part in key):
+            picked = np.asarray(found)
+            if self.log is not None:
+                pairs = np.column_stack([self.query[key[0]], self.fitted[picked]])
+                self.log.add(key[0], pairs)
+            return picked
+        return found
+
+
+class TrackedNeighbors:
+    """A neighbour search by row number, in place of `NearestNeighbors`.
+
+    Parameters
+    ----------
+    search : NearestNeighbors
+        The search that the sampler would have made.
+    carrier : Carrier
+        Knows the true features of the rows.
+    log : PairLog or None
+        Where picked pairs are written down; None for searches that only count neighbours.
+    """
+
+    def __init__(self, search: NearestNeighbors, carrier: Carrier, log: PairLog | None) -> None:
+        self.search = search
+        self.carrier = carrier
+        self.log = log
+
+    def __sklearn_clone__(self) -> "TrackedNeighbors":
+        return self
+
+    @property
+    def n_neighbors(self) -> int:
+        """Neighbours per row, the row itself included."""
+        return int(self.search.n_neighbors)
+
+    def fit(self, rows: Any) -> "TrackedNeighbors":
+        """Take the numbers of the rows among which neighbours are looked for."""
+        self._fitted = self.carrier.numbers(rows)
+        self._everywhere = len(self._fitted) == self.carrier.n_carried
+        return self
+
+    def kneighbors(self, rows: Any, return_distance: bool = False) -> NDArray:
+        """Positions, among the fitted rows, of the neighbours of each row."""
+        query = self.carrier.numbers(rows)
+        table = self._everywhere_table(query) if self._everywhere else self._partial_table(query)
+        logged = table.view(_LoggedTable)
+        logged.log, logged.query, logged.fitted = self.log, query, self._fitted
+        return logged
+
+    def kneighbors_graph(self, *args: Any, **kwargs: Any) -> None:
+        """Present because imbalanced-learn asks for it; no sampler calls it."""
+        raise NotImplementedError("Only the neighbour table is known here.")
+
+    def _everywhere_table(self, query: NDArray) -> NDArray:
+        """Neighbours among all training rows; those not carried along share one position."""
+        carrier = self.carrier
+        key = (carrier.digest, query.tobytes(), "all", _settings(self.search))
+        found = neighbor_cache.get(key, lambda: _search(self.search, carrier.X, carrier.X[query]))
+        return carrier.position[found]
+
+    def _partial_table(self, query: NDArray) -> NDArray:
+        """Neighbours among the fitted rows, within or between families if that is asked for."""
+        carrier, fitted = self.carrier, self._fitted
+        inside, at = carrier.X[fitted], carrier.X[query]
+        if carrier.partners is not None:
+            return carrier.partners.table(self.search, inside, at, fitted, query)
+        key = (content_digest(inside), content_digest(at), _settings(self.search))
+        return neighbor_cache.get(key, lambda: _search(self.search, inside, at))
+
+
+def _search(search: NearestNeighbors, inside: Any, at: Any) -> NDArray:
+    return clone(search).fit(inside).kneighbors(at, return_distance=False)
+
+
+def _settings(search: NearestNeighbors) -> str:
+    """What of a search decides about its result."""
+    params = {name: value for name, value in search.get_params().items() if name != "n_jobs"}
+    return f"{type(search).__module__}.{type(search).__qualname__} {sorted(params.items())!r}"
+
+
+class TrackedSVM:
+    """An SVM that is fitted once, on the true features of all rows, in place of `SVC`."""
+
+    def __init__(self, svm: Any, carrier: Carrier) -> None:
+        self.svm = svm
+        self.carrier = carrier
+
+    def __sklearn_clone__(self) -> "TrackedSVM":
+        return self
+
+    def fit(self, rows: Any, y: NDArray) -> "TrackedSVM":
+        """Find the support vectors among the rows that are carried along."""
+        if not hasattr(self, "support_"):
+            fitted = clone(self.svm).fit(self.carrier.X, self.carrier.labels)
+            if not hasattr(fitted, "support_"):
+                raise RuntimeError("svm_estimator has no support_ after fit.")
+            support = fitted.support_
+            self.support_ = self.carrier.position[support[self.carrier.is_carried[support]]]
+        return self
+
+    def predict(self, rows: Any) -> None:
+        """Present because imbalanced-learn asks for it; no sampler calls it."""
+        raise NotImplementedError("Only the support vectors are known here.")
+
+
+class TrackedKMeans:
+    """A clustering of the true features of all rows, in place of `KMeans`."""
+
+    def __init__(self, kmeans: Any, carrier: Carrier) -> None:
+        self.kmeans = kmeans
+        self.carrier = carrier
+
+    def __sklearn_clone__(self) -> "TrackedKMeans":
+        return self
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return int(self.kmeans.n_clusters)
+
+    def fit(self, rows: Any) -> "TrackedKMeans":
+        """Present because imbalanced-learn asks for it; it calls `fit_predict`."""
+        raise NotImplementedError("Only the labels of the fitted rows are known here.")
+
+    def predict(self, rows: Any) -> None:
+        """Present because imbalanced-learn asks for it; it calls `fit_predict`."""
+        raise NotImplementedError("Only the labels of the fitted rows are known here.")
+
+    def fit_predict(self, rows: Any) -> NDArray:
+        """Cluster of each row."""
+        return clone(self.kmeans).fit_predict(self.carrier.X)

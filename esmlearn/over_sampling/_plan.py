@@ -1,0 +1,177 @@
+"""What to do when a sampler cannot do what was asked: the rules, in one place.
+
+A region without members gets nothing. One with a single member gets copies of it. One with at most
+as many members as the sampler wants neighbours gets a smaller neighbourhood. Where a sampler fails
+or makes nothing, the fallback takes its place. Every such case is warned about and recorded.
+"""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from imblearn.over_sampling import SMOTE
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import InvalidParameterError
+
+from esmlearn.exceptions import DataError, ResamplingWarning
+from esmlearn.over_sampling._delegate import (
+    Rows,
+    Synthetic,
+    copies,
+    delegate,
+    n_neighbors,
+    neighbors_name,
+    random_copies,
+)
+from esmlearn.over_sampling._families import Partners
+
+SHORTFALL = 0.05  # rounding (ADASYN) costs less than this
+
+
+@dataclass
+class Plan:
+    """Brings regions to their wanted numbers of rows, and keeps a record of how.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training rows.
+    n_new : dict of int to int
+        Rows that each region shall get.
+    names : dict of int to str
+        How each region is called in warnings.
+    fallback : {"smote", "random", "error"}
+        What takes the place of a sampler that fails.
+    seed : int or None
+        Seed of fallbacks and copies.
+    partners : Partners or None
+        Which rows may be interpolated with which.
+    n_jobs : int or None
+        Processes for the neighbour searches.
+    """
+
+    rows: Rows
+    n_new: dict[int, int]
+    names: dict[int, str]
+    fallback: str
+    seed: int | None
+    partners: Partners | None = None
+    n_jobs: int | None = None
+    notes: dict[int, list[str]] = field(default_factory=dict)
+    used: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        labels = self.rows.labels
+        self.counts = {region: int(np.sum(labels == region)) for region in self.n_new}
+
+    def run(self, sampler: Any) -> Synthetic:
+        """Over-sample all regions; new rows are ordered by region."""
+        todo = [region for region, n in self.n_new.items() if n > 0]
+        for region in [region for region in todo if not self.counts[region]]:
+            self._note(region, "it has no members, so nothing was added")
+        single = [region for region in todo if self.counts[region] == 1]
+        k = n_neighbors(sampler)
+        small = [region for region in todo if 1 < self.counts[region] <= k]
+        enough = [region for region in todo if self.counts[region] > max(k, 1)]
+        parts = self._attempt(sampler, enough) if enough else []
+        for region in small:
+            parts += self._attempt_small(sampler, region, k)
+        for region in single:
+            reason = "it has a single member, which was copied" if k else None
+            parts.append(self._copies(sampler, region, reason))
+        self._check_counts(parts)
+        return _ordered(parts, self.rows)
+
+    def _attempt(self, sampler: Any, regions: list[int]) -> list[Synthetic]:
+        """Run the sampler on several regions at once, or one by one if that fails."""
+        wanted = {region: self.counts[region] + self.n_new[region] for region in regions}
+        try:
+            made = delegate(
+                clone(sampler), self.rows, wanted, partners=self.partners, n_jobs=self.n_jobs
+            )
+        except (InvalidParameterError, DataError):
+            raise
+        except (RuntimeError, ValueError) as error:
+            if self.fallback == "error":
+                raise
+            if len(regions) == 1:
+                return [self._fall_back(sampler, regions[0], f"{type(sampler).__name__}: {error}")]
+            return [part for region in regions for part in self._attempt(sampler, [region])]
+        parts = [made]
+        for region in regions:
+            self.used[region] = type(sampler).__name__
+            if not (made.region == region).any():
+                parts.append(self._fall_back(sampler, region, "it was given no rows"))
+        return parts
+
+    def _attempt_small(self, sampler: Any, region: int, k: int) -> list[Synthetic]:
+        """Run the sampler with as many neighbours as the region has."""
+        count = self.counts[region]
+        self._note(region, f"its {count} members allow {count - 1} neighbours instead of {k}")
+        name = neighbors_name(sampler)
+        neighbors = sampler.get_params(deep=False)[name]
+        if hasattr(neighbors, "kneighbors"):
+            fewer = clone(neighbors).set_params(n_neighbors=count)
+        else:
+            fewer = count - 1
+        return self._attempt(clone(sampler).set_params(**{str(name): fewer}), [region])
+
+    def _fall_back(self, sampler: Any, region: int, reason: str) -> Synthetic:
+        """Over-sample a region by the fallback."""
+        if self.fallback == "error":
+            raise DataError(f"{self.names[region]}: {type(sampler).__name__} made no rows.")
+        if self.fallback == "random" or type(sampler) is SMOTE:
+            return self._copies(sampler, region, f"{reason}; random copies were added instead")
+        self._note(region, f"{reason}; SMOTE was used instead")
+        k = min(n_neighbors(sampler) or 5, self.counts[region] - 1)
+        return _only(
+            self._attempt(SMOTE(k_neighbors=k, random_state=self._seed(sampler)), [region])
+        )
+
+    def _copies(self, sampler: Any, region: int, reason: str | None) -> Synthetic:
+        """Over-sample a region by copies, for the given reason if it was not asked for."""
+        if reason:
+            self._note(region, reason)
+        self.used[region] = "RandomOverSampler"
+        seed = self._seed(sampler)
+        generator = np.random.RandomState() if seed is None else check_random_state(seed)
+        return random_copies(self.rows, region, self.n_new[region], generator)
+
+    def _seed(self, sampler: Any) -> Any:
+        return sampler.get_params(deep=False).get("random_state", self.seed)
+
+    def _note(self, region: int, text: str) -> None:
+        self.notes.setdefault(region, []).append(text)
+        warnings.warn(f"{self.names[region]}: {text}.", ResamplingWarning, stacklevel=5)
+
+    def _check_counts(self, parts: list[Synthetic]) -> None:
+        """Record how many rows were made, and warn where they are clearly too few."""
+        made = [part.region for part in parts] or [np.empty(0, dtype=np.intp)]
+        regions = np.concatenate(made)
+        self.made = {region: int(np.sum(regions == region)) for region in self.n_new}
+        for region, asked in self.n_new.items():
+            if self.counts[region] and self.made[region] < (1 - SHORTFALL) * asked:
+                self._note(region, f"{self.made[region]} rows were made of {asked} asked for")
+
+
+def _only(parts: list[Synthetic]) -> Synthetic:
+    (part,) = parts
+    return part
+
+
+def _ordered(parts: list[Synthetic], rows: Rows) -> Synthetic:
+    """Join new rows by region, inside a region in the order in which they were made."""
+    if not parts:
+        return copies(rows, np.empty(0, dtype=np.intp))
+    if len(parts) == 1:
+        return parts[0]
+    blocks = [part.X for part in parts]
+    X = sparse.vstack(blocks, format="csr") if sparse.issparse(rows.X) else np.vstack(blocks)
+    y, region = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
+    order = np.argsort(region, kind="stable")
+    return Synthetic(
+        X[order], y[order], region[order], np.vstack([p.parents for p in parts])[order]
+    )

@@ -1,0 +1,323 @@
+"""RegionOverSampler: any over-sampler of imbalanced-learn, for a continuous target."""
+
+import warnings
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.validation import check_consistent_length
+
+from esmlearn.exceptions import DataError, ResamplingWarning
+from esmlearn.over_sampling._base import LEVEL_CONSTRAINTS, BaseRegionSampler, check_level
+from esmlearn.over_sampling._containers import stack_rows
+from esmlearn.over_sampling._delegate import SAMPLERS, Rows, Synthetic, copies, make_sampler
+from esmlearn.over_sampling._families import Partners
+from esmlearn.over_sampling._plan import Plan
+from esmlearn.over_sampling._regions import TargetRegions
+
+
+class RegionOverSampler(BaseRegionSampler):
+    """Add synthetic rows to the rare regions of a continuous target, or to rare classes.
+
+    Any over-sampler of imbalanced-learn does the work, as if regions were classes; the features of
+    the new rows are, bit for bit, what it makes by itself. Their targets are interpolated together
+    with the features: a row that lies a third of the way between two proteins gets a target a
+    third of the way between theirs. The same object over-samples rare classes.
+
+    Parameters
+    ----------
+    sampler : str, sampler or None, default="smote"
+        ``"random"``, ``"smote"``, ``"adasyn"``, ``"borderline"``, ``"svm"``, ``"kmeans"``, or an
+        over-sampler; its `sampling_strategy` is replaced. ``None`` switches resampling off.
+    level : float, dict or "balance", default=100
+        Rows to add in percent of the members of a region: 100, 200 and 300 give 2, 3 and 4 times as
+        many. A dict gives a percentage per region number or class and replaces `rare`.
+        ``"balance"`` brings every rare region to the size of the largest region.
+    regions : TargetRegions, array-like of float or None, default=None
+        How a continuous target is divided: an estimator (a clone of it is fitted on the training
+        targets), inner edges in units of the target, or ``TargetRegions()``.
+    rare : array-like or None, default=None
+        Numbers of the regions (or names of the classes) to over-sample. By default those that the
+        regions call rare; of classes those with fewer rows than the mean class.
+    target : {"auto", "continuous", "classes"}, default="auto"
+        What `y` is. ``"auto"``: floating-point numbers are continuous even if they are whole
+        (37.0); integers are continuous if they take more than 20 values; the rest is classes.
+    families : {"any", "within", "between"}, default="any"
+        Which rows are interpolated with which, given the `groups` of `fit_resample` (such as
+        homology clusters): any two neighbours, neighbours of one family, or of two families.
+    fallback : {"smote", "random", "error"}, default="smote"
+        What takes the place of a sampler that fails in a region or makes no rows there.
+    n_jobs : int or None, default=None
+        Processes for the neighbour searches.
+    random_state : int, RandomState instance or None, default=None
+        Seed; if given, it replaces that of `sampler`.
+
+    Attributes
+    ----------
+    regions_ : TargetRegions or None
+        The regions of the training targets; None for classes.
+    region_names_ : ndarray
+        Numbers of the regions, or names of the classes.
+    rare_ : ndarray of bool of shape (n_regions,)
+        Which regions are over-sampled by default.
+    sampling_strategy_ : dict
+        Rows asked for in each over-sampled region, originals included.
+    n_original_ : int
+        Original rows; they come first and unchanged.
+    synthetic_region_ : ndarray of shape (n_new,)
+        Region (or class) for which each new row was made.
+    parents_ : ndarray of int of shape (n_new, 2)
+        The two training rows between which each new row lies, twice the same for a copy; -1 where
+        a foreign sampler does not tell.
+    sample_indices_ : ndarray of int of shape (n_original + n_new,)
+        Training row of each row, if all new rows are copies.
+    report_ : DataFrame
+        One row per over-sampled region: members, rows asked for and made, the sampler that made
+        them, targets outside of the region (SVM-SMOTE extrapolates), and notes on what could not
+        be done.
+
+    Warns
+    -----
+    ResamplingWarning
+        When there is nothing rare; when a region has no members (nothing is added), one member
+        (it is copied), or at most as many as the sampler wants neighbours (it takes fewer); when a
+        sampler fails or makes nothing (`fallback`); when more than 5 % of the rows asked for are
+        missing. `report_` keeps the notes.
+
+    See Also
+    --------
+    GaussianNoiseOverSampler : Copies with noise.
+    RegionUnderSampler : Removes rows from the regions that are not rare.
+    RelevanceSampler : Draws rows by their relevance.
+
+    Notes
+    -----
+    The target rides along as an extra column, scaled by an exact power of two. Neighbours, support
+    vectors and clusters are found on the true features. Neighbour tables are shared by all
+    estimators of a process that are fitted on the same rows, so that further levels of a sampler
+    in a grid need no search.
+
+    Features in float16 are computed in float32. Whole-number columns of a frame become floats
+    where rows are interpolated.
+
+    References
+    ----------
+    .. [1] L. Torgo et al., "SMOTE for regression", EPIA 2013, LNCS 8154, 378-389.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imblearn.over_sampling import SMOTE
+    >>> from esmlearn.over_sampling import RegionOverSampler
+    >>> rng = np.random.default_rng(0)
+    >>> X, y = rng.normal(size=(100, 8)), np.r_[rng.normal(37, 3, 90), rng.normal(90, 3, 10)]
+    >>> sampler = RegionOverSampler(SMOTE(), level=200, regions=[60.0], random_state=0)
+    >>> X_resampled, y_resampled = sampler.fit_resample(X, y)
+    >>> X_resampled.shape
+    (120, 8)
+    >>> bool(y_resampled[100:].min() > 60)
+    True
+    >>> sampler.report_[["n_members", "n_asked", "n_made", "sampler"]]
+            n_members  n_asked  n_made sampler
+    region
+    1              10       20      20   SMOTE
+    """
+
+    _parameter_constraints: dict = {
+        **BaseRegionSampler._parameter_constraints,
+        "sampler": [StrOptions(set(SAMPLERS)), HasMethods(["fit_resample", "set_params"]), None],
+        "level": LEVEL_CONSTRAINTS,
+        "families": [StrOptions({"any", "within", "between"})],
+        "fallback": [StrOptions({"smote", "random", "error"})],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        sampler: Any = "smote",
+        *,
+        level: float | dict | str = 100,
+        regions: TargetRegions | ArrayLike | None = None,
+        rare: ArrayLike | None = None,
+        target: str = "auto",
+        families: str = "any",
+        fallback: str = "smote",
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.sampler = sampler
+        self.level = level
+        self.regions = regions
+        self.rare = rare
+        self.target = target
+        self.families = families
+        self.fallback = fallback
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> "RegionOverSampler":
+        """Check the rows and learn the regions, without resampling.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Target.
+
+        Returns
+        -------
+        self : RegionOverSampler
+            The estimator with `regions_` and `sampling_strategy_`.
+        """
+        self._rows_to_add(self._read(X, y))
+        return self
+
+    def fit_resample(self, X: Any, y: Any, groups: ArrayLike | None = None) -> tuple[Any, Any]:
+        """Append synthetic rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Target.
+        groups : array-like of shape (n_samples,), default=None
+            Family of each row, needed unless ``families="any"``.
+
+        Returns
+        -------
+        X_resampled : same type as X, of shape (n_samples + n_new, n_features)
+            The original rows, then the new rows ordered by region.
+        y_resampled : same type as y, of shape (n_samples + n_new,)
+            Their targets; a whole-number continuous target becomes float64 if it is interpolated.
+
+        Raises
+        ------
+        DataError
+            If a value is missing, the target is constant, a named region does not exist, or
+            groups are needed and missing.
+        """
+        return self._resample(X, y, groups=groups)
+
+    def _fit_resample(self, rows: Rows, groups: ArrayLike | None = None) -> tuple[Any, NDArray]:
+        n_new = self._rows_to_add(rows)
+        if self.sampler is None or not any(n_new.values()):
+            synthetic = copies(rows, np.empty(0, dtype=np.intp))
+            self._record(synthetic, None, n_new)
+        else:
+            synthetic = self._make(rows, n_new, self._partners(groups, len(rows.labels)))
+        features = stack_rows(rows.X, [synthetic.X] if len(synthetic.y) else [])
+        return features, np.concatenate([rows.y, synthetic.y])
+
+    @property
+    def _makes_copies(self) -> bool:
+        """Whether all new rows are copies of training rows, whatever the data."""
+        if self.sampler is None or self.sampler == "random":
+            return True
+        is_random = type(self.sampler) is SAMPLERS["random"]
+        return bool(is_random and self.sampler.shrinkage is None)
+
+    def _rows_to_add(self, rows: Rows) -> dict[int, int]:
+        """How many rows each region is to get; sets `sampling_strategy_`."""
+        if isinstance(self.level, dict):
+            check_level(self.level)
+            percent = {self._region_number(name): p for name, p in self.level.items()}
+            n_new = {r: round(self.counts_[r] * percent[r] / 100) for r in sorted(percent)}
+        else:
+            n_new = {r: self._rows_by_level(r) for r in np.flatnonzero(self.rare_).tolist()}
+        if not n_new and self.sampler is not None:
+            warnings.warn(
+                "No region of the target is rare, so no rows were added. Name regions with rare= "
+                "or level=, or lower the threshold of TargetRegions.",
+                ResamplingWarning,
+                stacklevel=3,
+            )
+        self.sampling_strategy_ = {
+            self.region_names_[r].item(): int(self.counts_[r] + n) for r, n in n_new.items()
+        }
+        return n_new
+
+    def _rows_by_level(self, region: int) -> int:
+        if self.level == "balance":
+            return int(self.counts_.max() - self.counts_[region])
+        return round(self.counts_[region] * self.level / 100)
+
+    def _partners(self, groups: ArrayLike | None, n_samples: int) -> Partners | None:
+        if self.families == "any":
+            return None
+        if groups is None:
+            raise DataError(
+                f'families="{self.families}" needs the family of each row: pass groups= to '
+                "fit_resample. In a pipeline, turn on scikit-learn's metadata routing and call "
+                "set_fit_resample_request(groups=True) on this sampler."
+            )
+        check_consistent_length(groups, np.empty(n_samples))
+        return Partners(np.unique(np.asarray(groups), return_inverse=True)[1], self.families)
+
+    def _make(self, rows: Rows, n_new: dict[int, int], partners: Partners | None) -> Synthetic:
+        """Let the sampler work, by the rules of `Plan`."""
+        seed = self._seed()
+        plan = Plan(
+            rows=rows,
+            n_new=n_new,
+            names={region: self._region_text(region) for region in n_new},
+            fallback=self.fallback,
+            seed=seed,
+            partners=partners,
+            n_jobs=self.n_jobs,
+        )
+        synthetic = plan.run(make_sampler(self.sampler, random_state=seed))
+        if partners is not None and partners.n_alone:
+            warnings.warn(
+                f"{partners.n_alone} rows have no partner {self.families} families; what was "
+                "made from them are copies.",
+                ResamplingWarning,
+                stacklevel=3,
+            )
+        self._record(synthetic, plan, n_new)
+        return synthetic
+
+    def _seed(self) -> int | None:
+        if self.random_state is None:
+            return None
+        if isinstance(self.random_state, Integral):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    def _record(self, synthetic: Synthetic, plan: Plan | None, n_new: dict[int, int]) -> None:
+        """Set the attributes that tell what was made."""
+        self.synthetic_region_ = self.region_names_[synthetic.region]
+        self.parents_ = synthetic.parents
+        if self._makes_copies:
+            originals = np.arange(self.n_original_)
+            self.sample_indices_ = np.concatenate([originals, synthetic.parents[:, 0]])
+        regions = list(n_new)
+        made = np.array([int(np.sum(synthetic.region == region)) for region in regions], dtype=int)
+        self.report_ = pd.DataFrame(
+            {
+                "n_members": self.counts_[regions].astype(int),
+                "n_asked": np.array(list(n_new.values()), dtype=int),
+                "n_made": made,
+                "n_outside": [self._count_outside(synthetic, region) for region in regions],
+                "sampler": [plan.used.get(region, "") if plan else "" for region in regions],
+                "notes": ["; ".join(plan.notes.get(r, [])) if plan else "" for r in regions],
+            },
+            index=pd.Index(self.region_names_[regions], name="region"),
+        )
+
+    def _count_outside(self, synthetic: Synthetic, region: int) -> int:
+        if self.regions_ is None:
+            return 0
+        made: NDArray = synthetic.y[synthetic.region == region]
+        return int(np.sum(self.regions_.region(made) != region))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.sampler_tags.sample_indices = self._makes_copies
+        return tags

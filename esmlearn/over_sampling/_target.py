@@ -1,0 +1,67 @@
+"""What kind of target it is, and whether it can be used."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import column_or_1d
+
+from esmlearn.exceptions import DataError
+
+MAX_INTEGER_CLASSES = 20
+
+
+def check_continuous_target(y: ArrayLike) -> NDArray:
+    """Return a continuous target as float64, or tell what is wrong with it.
+
+    Raises
+    ------
+    DataError
+        If `y` is not numeric and 1-D, has fewer than two values, is constant or not finite.
+    """
+    values = as_numeric_column(y)
+    if values.size < 2:
+        raise DataError(
+            f"A target needs at least two values to be divided into regions, got {values.size}."
+        )
+    if values.min() == values.max():
+        raise DataError(
+            f"The target is constant ({values[0]:g} in all {values.size} rows): it has one class "
+            "of value and no regions to tell apart."
+        )
+    return values
+
+
+def as_numeric_column(y: ArrayLike, *, name: str = "y") -> NDArray:
+    """Return a finite 1-D float64 array, or name the index and value that is not."""
+    raw = column_or_1d(np.asarray(y))
+    if raw.dtype.kind == "c":
+        raise DataError(f"{name} is complex; a target must be real.")
+    try:
+        values = raw.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} is not numeric: {error}.") from error
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        i = int(bad[0])
+        raise DataError(
+            f"{name}[{i}] is {raw[i]} ({bad.size} of {raw.size} values are NaN or infinite). "
+            "Remove those rows or fill in their targets."
+        )
+    return values
+
+
+def is_continuous(y: Any, target: str) -> bool:
+    """Whether `y` is a quantity rather than a class, as the user says or by its type.
+
+    Floating-point numbers are quantities, also whole ones such as 37.0. Integers are quantities
+    when they take more than `MAX_INTEGER_CLASSES` values. Anything else is a class.
+    """
+    if target != "auto":
+        return target == "continuous"
+    values = np.asarray(y)
+    if values.ndim > 1 and values.shape[1] > 1:
+        return False
+    if values.dtype.kind in "iu":
+        return np.unique(values).size > MAX_INTEGER_CLASSES
+    return values.dtype.kind == "f"
