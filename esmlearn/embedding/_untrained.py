@@ -34,7 +34,8 @@ def write_untrained_checkpoint(
     """Write a checkpoint with untrained weights in fair-esm's own file format.
 
     The file is what the released files are, so it goes through the same loaders, ours and
-    fair-esm's; only nobody trained it. Features of an untrained model are a smoke test, not science.
+    fair-esm's; only nobody trained it. Features of an untrained model are a smoke test, not
+    science.
 
     Parameters
     ----------

@@ -1,0 +1,603 @@
+"""Embeddings on disk, known by content, shared by processes.
+
+An index in SQLite (WAL) says which sequence's vector lies where; the vectors themselves lie in flat
+float32 files beside it, one per *space* (weights and settings), because reading them back is then
+one gather at the speed of the disk. A vector is written before the index names it, and every read
+compares its checksum: a kill, a full disk or a damaged file costs a recompute, not a wrong number.
+"""
+
+import json
+import logging
+import os
+import sqlite3
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esmlearn.embedding._claims import ClaimTable, owner_name
+from esmlearn.exceptions import CacheError
+from esmlearn.utils._paths import cache_directory
+
+logger = logging.getLogger(__name__)
+
+APPLICATION_ID = 0x45534D4C
+VERSION = 1
+_BUSY_SECONDS = 120
+_MANY = 5000  # beyond, reading the whole index of a space beats asking for each digest
+
+# SQLite forbids using, even closing, a connection on the other side of a fork: they are kept.
+_inherited: list[sqlite3.Connection] = []
+
+_SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {VERSION};
+CREATE TABLE space (
+    id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE NOT NULL, description TEXT NOT NULL,
+    n_floats INTEGER NOT NULL DEFAULT 0, n_computed INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE vector (
+    space INTEGER NOT NULL, digest BLOB NOT NULL, first INTEGER NOT NULL, size INTEGER NOT NULL,
+    checksum INTEGER NOT NULL, PRIMARY KEY (space, digest)) WITHOUT ROWID;
+CREATE TABLE claim (
+    space INTEGER NOT NULL, digest BLOB NOT NULL, owner TEXT NOT NULL, expires REAL NOT NULL,
+    PRIMARY KEY (space, digest)) WITHOUT ROWID;
+"""
+
+
+class EmbeddingCache:
+    """Vectors of sequences on disk, found by what was computed and not by when or by whom.
+
+    Any number of processes may read and fill one cache; each sequence is computed by one of them
+    while the others wait for it, and a process that dies gives back what it had begun.
+
+    Parameters
+    ----------
+    path : path-like, default=None
+        Folder of the cache, made when first written to. None is ``embeddings`` in esmlearn's cache
+        folder (``$ESMLEARN_CACHE``, or the platform's).
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from esmlearn.embedding import EmbeddingCache
+    >>> with TemporaryDirectory() as folder:
+    ...     cache = EmbeddingCache(folder)
+    ...     cache.stats()["n_vectors"]
+    ...     cache.close()
+    0
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        self.path = path
+        self._reset()
+
+    def _reset(self) -> None:
+        self._local = threading.local()
+        self._read_only = False
+        self._warned = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.path = state["path"]
+        self._reset()
+
+    def __repr__(self) -> str:
+        return f"EmbeddingCache({os.fspath(self.path)!r})" if self.path else "EmbeddingCache()"
+
+    @property
+    def directory(self) -> Path:
+        """The folder that holds index and vectors."""
+        return cache_directory("embeddings") if self.path is None else Path(self.path).expanduser()
+
+    # Connection ----------------------------------------------------------------------------------
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return this thread's connection; one that was made before a fork is left alone."""
+        directory = self.directory
+        key = (os.getpid(), directory)
+        if getattr(self._local, "key", None) != key:
+            if hasattr(self._local, "connection") and self._local.key[0] != key[0]:
+                _inherited.append(self._local.connection)
+            self._local.connection = self._open(directory)
+            self._local.key = key
+        return self._local.connection
+
+    def _open(self, directory: Path) -> sqlite3.Connection:
+        index = directory / "index.sqlite"
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            connection = self._connect(index)
+            self._prepare(connection, index)
+        except (sqlite3.Error, OSError) as error:
+            if _is_read_only(error, directory):
+                return self._open_read_only(index)
+            raise CacheError(
+                f"The embedding cache {index} cannot be used ({error}). If it is damaged, delete "
+                f"the folder {directory}: everything in it can be computed again."
+            ) from error
+        return connection
+
+    @staticmethod
+    def _connect(index: Path, *, uri: str = "") -> sqlite3.Connection:
+        target = uri or os.fspath(index)
+        return sqlite3.connect(
+            target,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            uri=bool(uri),
+            check_same_thread=False,  # closed from close(), used by one thread
+        )
+
+    def _prepare(self, connection: sqlite3.Connection, index: Path) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if self._is_empty(connection):
+            with _transaction(connection):
+                if self._is_empty(connection):  # another process may have been faster
+                    for statement in _SCHEMA.strip().split(";")[:-1]:
+                        connection.execute(statement)
+        _check_format(connection, index)
+
+    @staticmethod
+    def _is_empty(connection: sqlite3.Connection) -> bool:
+        return connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+
+    def _open_read_only(self, index: Path) -> sqlite3.Connection:
+        self._read_only = True
+        self._warn(f"The embedding cache {index.parent} is read-only: nothing new is stored.")
+        if not index.exists():
+            connection = self._connect(Path(":memory:"))
+            self._prepare(connection, index)
+            return connection
+        connection = self._connect(index, uri=f"{index.resolve().as_uri()}?mode=ro&immutable=1")
+        _check_format(connection, index)
+        return connection
+
+    def _warn(self, message: str) -> None:
+        logger.warning(message)
+        if not self._warned:
+            self._warned = True
+            warnings.warn(message, stacklevel=4)
+
+    def close(self) -> None:
+        """Close this thread's connection; the next use opens another."""
+        if getattr(self._local, "key", None) is not None:
+            if self._local.key[0] == os.getpid():
+                self._local.connection.close()
+            del self._local.key, self._local.connection
+
+    def __enter__(self) -> "EmbeddingCache":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    # Spaces --------------------------------------------------------------------------------------
+
+    def _space(self, fingerprint: str, description: Mapping[str, Any] | None = None) -> int | None:
+        connection = self._connection()
+        query = "SELECT id FROM space WHERE fingerprint = ?"
+        row = connection.execute(query, (fingerprint,)).fetchone()
+        if row is None and description is not None and not self._read_only:
+            connection.execute(
+                "INSERT OR IGNORE INTO space (fingerprint, description) VALUES (?, ?)",
+                (fingerprint, json.dumps(dict(description))),
+            )
+            row = connection.execute(query, (fingerprint,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def _file(self, fingerprint: str) -> Path:
+        return self.directory / f"{fingerprint}.f32"
+
+    # Reading -------------------------------------------------------------------------------------
+
+    def contains(self, fingerprint: str, digests: Sequence[bytes]) -> np.ndarray:
+        """Tell which sequences the index knows.
+
+        Parameters
+        ----------
+        fingerprint : str
+            The space: what was computed.
+        digests : sequence of bytes
+            Digests of the sequences.
+
+        Returns
+        -------
+        known : ndarray of bool of shape (n_digests,)
+            True where a vector is stored.
+        """
+        entries = self._entries(fingerprint, digests)
+        return np.fromiter((d in entries for d in digests), dtype=bool, count=len(digests))
+
+    def _entries(
+        self, fingerprint: str, digests: Sequence[bytes]
+    ) -> dict[bytes, tuple[int, int, int]]:
+        space = self._space(fingerprint)
+        if space is None:
+            return {}
+        columns = "SELECT digest, first, size, checksum FROM vector WHERE space = ?"
+        connection = self._connection()
+        if len(digests) > _MANY:
+            rows = connection.execute(columns, (space,)).fetchall()
+        else:
+            rows = []
+            for start in range(0, len(digests), 500):
+                block = digests[start : start + 500]
+                marks = ",".join("?" * len(block))
+                query = f"{columns} AND digest IN ({marks})"
+                rows += connection.execute(query, (space, *block)).fetchall()
+        return {digest: (first, size, checksum) for digest, first, size, checksum in rows}
+
+    def get(
+        self, fingerprint: str, digests: Sequence[bytes], *, width: int | None
+    ) -> tuple[np.ndarray, Any]:
+        """Read vectors.
+
+        Parameters
+        ----------
+        fingerprint : str
+            The space: what was computed.
+        digests : sequence of bytes
+            Digests of the sequences.
+        width : int or None
+            Numbers per sequence; None where each has its own (n_residues, n) array, whose second
+            dimension the space's description states.
+
+        Returns
+        -------
+        found : ndarray of bool of shape (n_digests,)
+            False where nothing is stored, or what is stored is damaged.
+        vectors : ndarray of float32 of shape (n_digests, width) or list of ndarray
+            Rows not found are undefined.
+        """
+        entries = self._entries(fingerprint, digests)
+        found = np.fromiter((d in entries for d in digests), dtype=bool, count=len(digests))
+        rows = np.flatnonzero(found)
+        names = [d for d in digests if d in entries]
+        table = np.array([entries[d] for d in names], dtype=np.int64).reshape(-1, 3)
+        keys = np.array([_digest_key(d) for d in names], dtype=np.uint64)
+        if width is None:
+            vectors: Any = [np.empty(0, np.float32)] * len(digests)
+            good = self._read_each(fingerprint, rows, table, keys, vectors)
+        else:
+            vectors = np.empty((len(digests), width), dtype=np.float32)
+            good = self._read_rows(fingerprint, rows, table, keys, vectors)
+        if not good.all():
+            found[rows[~good]] = False
+            self._discard(fingerprint, [digests[i] for i in rows[~good].tolist()])
+        return found, vectors
+
+    def _map(self, fingerprint: str) -> np.ndarray:
+        """Return the numbers of a space as they lie on disk; nothing where there is no file."""
+        try:
+            return np.memmap(self._file(fingerprint), dtype="<f4", mode="r")
+        except (OSError, ValueError):
+            return np.empty(0, dtype=np.float32)
+
+    def _read_rows(
+        self,
+        fingerprint: str,
+        rows: np.ndarray,
+        table: np.ndarray,
+        keys: np.ndarray,
+        out: np.ndarray,
+    ) -> np.ndarray:
+        """Gather vectors of one width, in blocks that stay in the processor's cache."""
+        width = out.shape[1]
+        stored = self._map(fingerprint)
+        good = (table[:, 1] == width) & (table[:, 0] % width == 0)
+        good &= table[:, 0] + width <= len(stored)
+        matrix = stored[: len(stored) // width * width].reshape(-1, width)
+        usable = np.flatnonzero(good)
+        for start in range(0, len(usable), 128):
+            block = usable[start : start + 128]
+            values = matrix[table[block, 0] // width]
+            out[rows[block]] = values
+            good[block] = checksums(values, keys[block]) == table[block, 2]
+        return good
+
+    def _read_each(
+        self,
+        fingerprint: str,
+        rows: np.ndarray,
+        table: np.ndarray,
+        keys: np.ndarray,
+        out: list[np.ndarray],
+    ) -> np.ndarray:
+        stored = self._map(fingerprint)
+        good = np.zeros(len(rows), dtype=bool)
+        for i, (first, size, checksum) in enumerate(table):
+            if first + size > len(stored):
+                continue
+            values = np.array(stored[first : first + size], dtype=np.float32)
+            good[i] = checksums(values[None], keys[i : i + 1])[0] == checksum
+            out[rows[i]] = values
+        return good
+
+    def _discard(self, fingerprint: str, digests: Sequence[bytes]) -> None:
+        """Forget vectors whose bytes are not what was written."""
+        self._warn(
+            f"{len(digests)} vector(s) in the embedding cache {self.directory} are damaged; they "
+            f"are computed again."
+        )
+        space = self._space(fingerprint)
+        if self._read_only or space is None:
+            return
+        self._connection().executemany(
+            "DELETE FROM vector WHERE space = ? AND digest = ?", [(space, d) for d in digests]
+        )
+
+    # Writing -------------------------------------------------------------------------------------
+
+    def put(
+        self,
+        fingerprint: str,
+        digests: Sequence[bytes],
+        vectors: Sequence[np.ndarray],
+        *,
+        description: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Store vectors and give back the claims on them.
+
+        Parameters
+        ----------
+        fingerprint : str
+            The space: what was computed.
+        digests : sequence of bytes
+            Digests of the sequences.
+        vectors : sequence of ndarray of float32
+            One array per sequence, stored flat.
+        description : mapping, default=None
+            What the fingerprint stands for, kept for people.
+
+        Returns
+        -------
+        stored : bool
+            False where the cache is read-only or the disk is full; a warning has said so.
+        """
+        space = self._space(fingerprint, description or {})
+        if self._read_only or space is None:
+            return False
+        try:
+            with _transaction(self._connection()) as connection:
+                self._append(connection, space, fingerprint, digests, vectors)
+        except (sqlite3.OperationalError, OSError) as error:
+            self._warn(
+                f"The embedding cache {self.directory} cannot be written ({error}); going on "
+                f"without storing."
+            )
+            return False
+        return True
+
+    def _append(
+        self,
+        connection: sqlite3.Connection,
+        space: int,
+        fingerprint: str,
+        digests: Sequence[bytes],
+        vectors: Sequence[np.ndarray],
+    ) -> None:
+        """Write the numbers behind the last ones that the index knows, then name them in it."""
+        query = "SELECT n_floats FROM space WHERE id = ?"
+        first = int(connection.execute(query, (space,)).fetchone()[0])
+        flat = [np.ascontiguousarray(v, dtype="<f4").reshape(-1) for v in vectors]
+        entries, end = [], first
+        for digest, values in zip(digests, flat, strict=True):
+            key = np.array([_digest_key(digest)], dtype=np.uint64)
+            checksum = int(checksums(values[None], key)[0])
+            entries.append((space, digest, end, len(values), checksum))
+            end += len(values)
+        _write_at(self._file(fingerprint), first, np.concatenate(flat))
+        connection.executemany("INSERT OR REPLACE INTO vector VALUES (?, ?, ?, ?, ?)", entries)
+        connection.execute(
+            "UPDATE space SET n_floats = ?, n_computed = n_computed + ? WHERE id = ?",
+            (end, len(entries), space),
+        )
+        ClaimTable(connection, space).release(digests)
+
+    # Claims --------------------------------------------------------------------------------------
+
+    def claim(
+        self,
+        fingerprint: str,
+        digests: Sequence[bytes],
+        *,
+        description: Mapping[str, Any] | None = None,
+    ) -> np.ndarray:
+        """Claim sequences in order to compute them.
+
+        Parameters
+        ----------
+        fingerprint : str
+            The space: what will be computed.
+        digests : sequence of bytes
+            Digests of the sequences.
+        description : mapping, default=None
+            What the fingerprint stands for.
+
+        Returns
+        -------
+        mine : ndarray of bool of shape (n_digests,)
+            True where the caller is now the one who computes; False where a vector is there
+            already, or another living process is at it.
+        """
+        space = self._space(fingerprint, description or {})
+        if self._read_only or space is None:
+            return np.ones(len(digests), dtype=bool)
+        try:
+            with _transaction(self._connection()) as connection:
+                known = self.contains(fingerprint, digests)
+                claims = ClaimTable(connection, space)
+                return np.array(
+                    [
+                        not there and claims.take(digest)
+                        for digest, there in zip(digests, known, strict=True)
+                    ],
+                    dtype=bool,
+                )
+        except sqlite3.OperationalError as error:
+            self._warn(f"The embedding cache {self.directory} cannot be written ({error}).")
+            return ~self.contains(fingerprint, digests)
+
+    def release(self, fingerprint: str, digests: Sequence[bytes]) -> None:
+        """Give back claims without a result, after an error.
+
+        Parameters
+        ----------
+        fingerprint : str
+            The space.
+        digests : sequence of bytes
+            Digests that were claimed; those that are not this process's are left alone.
+        """
+        space = self._space(fingerprint)
+        if self._read_only or space is None:
+            return
+        try:
+            ClaimTable(self._connection(), space).release(digests, owner=owner_name())
+        except sqlite3.OperationalError:
+            logger.warning("claims could not be released; they lapse when this process ends")
+
+    @contextmanager
+    def keep_claims(self) -> Iterator[None]:
+        """Keep this process's claims alive while a block runs, however long a batch takes."""
+        stop = threading.Event()
+
+        def renew() -> None:
+            while not stop.wait(ClaimTable.RENEW_SECONDS):
+                try:
+                    ClaimTable.renew(self._connection())
+                except (sqlite3.Error, CacheError):
+                    logger.warning("claims in the embedding cache could not be renewed")
+            self.close()
+
+        if self._read_only:
+            yield
+            return
+        thread = threading.Thread(target=renew, name="esmlearn-claims", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    # Figures -------------------------------------------------------------------------------------
+
+    @property
+    def n_computed(self) -> int:
+        """Vectors ever stored here: one per distinct sequence and space if nothing was wasted."""
+        return int(self.stats()["n_computed"])
+
+    def stats(self) -> dict[str, Any]:
+        """Return what the cache holds.
+
+        Returns
+        -------
+        stats : dict
+            ``path``; ``n_spaces``, ``n_vectors`` now there, ``n_computed`` ever stored, ``n_bytes``
+            on disk; ``spaces``: a dict per space with ``fingerprint``, ``n_vectors``,
+            ``n_computed`` and what it was computed from.
+        """
+        rows = self._connection().execute(
+            "SELECT fingerprint, description, n_computed,"
+            " (SELECT count(*) FROM vector WHERE vector.space = space.id) FROM space ORDER BY id"
+        )
+        spaces = [
+            {**json.loads(about), "fingerprint": name, "n_vectors": n, "n_computed": computed}
+            for name, about, computed, n in rows
+        ]
+        files = [f for f in self.directory.glob("*") if f.is_file()]
+        return {
+            "path": os.fspath(self.directory),
+            "n_spaces": len(spaces),
+            "n_vectors": sum(s["n_vectors"] for s in spaces),
+            "n_computed": sum(s["n_computed"] for s in spaces),
+            "n_bytes": sum(f.stat().st_size for f in files),
+            "spaces": spaces,
+        }
+
+    def clear(self) -> None:
+        """Delete every vector; the counters start again at zero."""
+        with _transaction(self._connection()) as connection:
+            names = [name for (name,) in connection.execute("SELECT fingerprint FROM space")]
+            for table in ("vector", "claim", "space"):
+                connection.execute(f"DELETE FROM {table}")
+        for name in names:
+            self._file(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Hold the write lock of the index from the start, so that what was read stays true."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _check_format(connection: sqlite3.Connection, index: Path) -> None:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION_ID:
+        raise CacheError(
+            f"{index} is a database of another program; pass cache= another folder. It was left "
+            f"as it is."
+        )
+    if version != VERSION:
+        raise CacheError(
+            f"{index} has format {version}, this esmlearn reads and writes {VERSION}. Pass cache= "
+            f"another folder, or delete {index.parent}; it was left as it is."
+        )
+
+
+def _is_read_only(error: Exception, directory: Path) -> bool:
+    if isinstance(error, sqlite3.OperationalError) and "readonly" in str(error):
+        return True
+    return directory.exists() and not os.access(directory, os.W_OK)
+
+
+def _digest_key(digest: bytes) -> int:
+    return int.from_bytes(digest[:8], "little")
+
+
+def checksums(values: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Return one signed 64-bit checksum per row, bound to the sequence it belongs to.
+
+    A sum of the row's words, which runs at the speed of memory, mixed with the sequence's digest:
+    it tells damaged, zeroed and misplaced rows from good ones.
+
+    Parameters
+    ----------
+    values : ndarray of float32 of shape (n, width)
+        The vectors.
+    keys : ndarray of uint64 of shape (n,)
+        First eight bytes of the sequences' digests.
+
+    Returns
+    -------
+    sums : ndarray of int64 of shape (n,)
+    """
+    values = np.ascontiguousarray(values, dtype="<f4")
+    words = values.view(np.uint32 if values.shape[1] % 2 else np.uint64)
+    sums = words.sum(axis=1, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        mixed = (sums + keys) * np.uint64(0x9E3779B97F4A7C15)
+    return (mixed ^ (mixed >> np.uint64(32))).view(np.int64)
+
+
+def _write_at(path: Path, first: int, values: np.ndarray) -> None:
+    """Write numbers at a position of a file that may not exist yet."""
+    path.touch(mode=0o600)
+    with open(path, "r+b") as file:
+        file.seek(4 * first)
+        file.write(memoryview(values).cast("B"))

@@ -1,0 +1,359 @@
+"""The forward pass of ESM networks without padding, heads and allocations.
+
+Sequences lie one behind the other in one matrix of tokens. Everything that works token by token
+(layer norms, projections, feed-forward) runs once over the whole matrix; attention runs per group
+of equally long sequences. Large buffers are kept between layers and calls: on virtual machines
+handing memory back and faulting it in again costs as much as the arithmetic.
+"""
+
+import math
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
+
+from esmlearn.embedding._weights import Checkpoint, alphabet
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_MASKED_IN_TRAINING = 0.15 * 0.8
+_PAD = 1
+
+
+@dataclass(frozen=True)
+class _Linear:
+    weight: Tensor  # transposed view, (n_in, n_out)
+    bias: Tensor
+
+    def __call__(self, x: Tensor, out: Tensor) -> Tensor:
+        return torch.addmm(self.bias, x, self.weight, out=out)
+
+
+@dataclass(frozen=True)
+class _Norm:
+    weight: Tensor
+    bias: Tensor
+    epsilon: float
+
+    def __call__(self, x: Tensor, out: Tensor, statistics: Tensor) -> Tensor:
+        shape = (x.shape[-1],)
+        torch.ops.aten.native_layer_norm.out(
+            x,
+            shape,
+            self.weight,
+            self.bias,
+            self.epsilon,
+            out0=out,
+            out1=statistics[0, : len(x), None],
+            out2=statistics[1, : len(x), None],
+        )
+        return out
+
+
+@dataclass(frozen=True)
+class _Layer:
+    norm_attention: _Norm
+    qkv: _Linear
+    extra_key_value: Tensor | None  # (2, n_heads, 1, head_width)
+    out: _Linear
+    norm_feed_forward: _Norm
+    expand: _Linear
+    contract: _Linear
+
+
+class _Workspace:
+    """Buffers that grow to the largest batch seen and are used again."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._buffers: dict[str, Tensor] = {}
+
+    def __call__(self, name: str, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+        size = rows * columns
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.numel() < size:
+            self._buffers.pop(name, None)
+            buffer = torch.empty(size, dtype=dtype, device=self._device)
+            self._buffers[name] = buffer
+        return buffer[:size].view(rows, columns)
+
+
+class ESMEncoder:
+    """ESM-1, ESM-1b, ESM-1v and ESM-2 over packed sequences.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Arguments and tensors of the network.
+    device : str, default="cpu"
+        Where to run.
+    precision : {"float32", "bfloat16", "float16"}, default="float32"
+        Type of weights and of what the layers compute in. The residual stream, layer norms and the
+        states that are returned are float32.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, *, device: str = "cpu", precision: str = "float32"
+    ) -> None:
+        info = checkpoint.info
+        self.info = info
+        self.n_layers, self.width, self.n_heads = info.n_layers, info.width, info.n_heads
+        self.device, self.dtype = torch.device(device), DTYPES[precision]
+        self.lock: AbstractContextManager[Any] = threading.RLock()
+        self._tensors = checkpoint.tensors
+        self._token_dropout = checkpoint.token_dropout
+        self._alphabet = alphabet(info.architecture)
+        self.n_prefix, self.n_suffix = 1, int(self._alphabet.append_eos)
+        self._epsilon = 1e-12 if info.architecture == "esm1" else 1e-5
+        self._workspace = _Workspace(self.device)
+        self._rotary = info.architecture == "esm2"
+        # In float32 the two halves of a head that are rotated against each other are interleaved,
+        # so that the rotation is one complex product in place; attention does not see the order.
+        self._interleaved = self._rotary and precision == "float32" and self.device.type == "cpu"
+        self._positions = torch.empty(0, 0)
+        self._load()
+
+    def _load(self) -> None:
+        self._embedding = self._float("embed_tokens.weight").clone()
+        if self._token_dropout:
+            self._embedding[self._alphabet.mask] = 0
+        if self.info.architecture == "esm1":
+            self._embedding *= math.sqrt(self.width)
+        self._norm_before = self._norm("emb_layer_norm_before")
+        self._norm_after = self._norm("emb_layer_norm_after")
+        self._layers = [self._layer(f"layers.{i}.") for i in range(self.n_layers)]
+        self._token_table = self._make_token_table()
+
+    def _make_token_table(self) -> np.ndarray:
+        """Map the byte of a character to its token; what the alphabet lacks is unknown."""
+        table = np.full(256, self._alphabet.unknown, dtype=np.int64)
+        for token, index in self._alphabet.index.items():
+            if len(token) == 1:
+                table[ord(token)] = index
+        return table
+
+    # Loading ---------------------------------------------------------------------------------
+
+    def _float(self, name: str) -> Tensor:
+        return self._tensors[name].to(self.device, torch.float32)
+
+    def _norm(self, name: str) -> _Norm | None:
+        return self._required_norm(name) if f"{name}.weight" in self._tensors else None
+
+    def _required_norm(self, name: str) -> _Norm:
+        return _Norm(self._float(f"{name}.weight"), self._float(f"{name}.bias"), self._epsilon)
+
+    def _linear(self, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> _Linear:
+        weight = torch.cat(list(weights)) if len(weights) > 1 else weights[0]
+        bias = torch.cat(list(biases)) if len(biases) > 1 else biases[0]
+        return _Linear(
+            weight.to(self.device, self.dtype).contiguous().t(), bias.to(self.device, self.dtype)
+        )
+
+    def _named_linear(self, name: str) -> _Linear:
+        return self._linear([self._tensors[f"{name}.weight"]], [self._tensors[f"{name}.bias"]])
+
+    def _layer(self, prefix: str) -> _Layer:
+        weights, biases = [], []
+        for name in ("q_proj", "k_proj", "v_proj"):
+            weight = self._tensors[f"{prefix}self_attn.{name}.weight"]
+            bias = self._tensors[f"{prefix}self_attn.{name}.bias"]
+            if self._interleaved and name != "v_proj":
+                weight, bias = weight[self._interleaving], bias[self._interleaving]
+            weights.append(weight)
+            biases.append(bias)
+        return _Layer(
+            norm_attention=self._required_norm(f"{prefix}self_attn_layer_norm"),
+            qkv=self._linear(weights, biases),
+            extra_key_value=self._extra_key_value(prefix),
+            out=self._named_linear(f"{prefix}self_attn.out_proj"),
+            norm_feed_forward=self._required_norm(f"{prefix}final_layer_norm"),
+            expand=self._named_linear(f"{prefix}fc1"),
+            contract=self._named_linear(f"{prefix}fc2"),
+        )
+
+    @property
+    def _interleaving(self) -> Tensor:
+        half = self.width // self.n_heads // 2
+        order = torch.arange(self.width).view(self.n_heads, 2, half)
+        return order.transpose(1, 2).reshape(-1)
+
+    def _extra_key_value(self, prefix: str) -> Tensor | None:
+        """Return the key and value that ESM-1 appends to every sequence."""
+        if f"{prefix}self_attn.bias_k" not in self._tensors:
+            return None
+        pair = [self._float(f"{prefix}self_attn.bias_{x}").view(-1) for x in "kv"]
+        return torch.stack(pair).view(2, self.n_heads, 1, -1).to(self.dtype)
+
+    # Tokens and positions ----------------------------------------------------------------------
+
+    def tokenize(self, sequence: str) -> np.ndarray:
+        """Return the int64 tokens of a sequence, with BOS and (but for ESM-1) EOS."""
+        tokens = np.empty(len(sequence) + self.n_prefix + self.n_suffix, dtype=np.int64)
+        tokens[0] = self._alphabet.cls
+        body = np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)
+        tokens[1 : 1 + len(body)] = self._token_table[body]
+        if self.n_suffix:
+            tokens[-1] = self._alphabet.eos
+        return tokens
+
+    def _position_table(self, length: int) -> Tensor:
+        """Return one row per position: vectors to add, or rotations as cosine and sine."""
+        if len(self._positions) < length:
+            if self._rotary:
+                self._positions = self._rotations(2 * length)
+            elif self.info.architecture == "esm1":
+                self._positions = self._sinusoids(2 * length)
+            else:
+                self._positions = self._float("embed_positions.weight")[_PAD + 1 :]
+        return self._positions
+
+    def _rotations(self, length: int) -> Tensor:
+        frequencies = self._float("layers.0.self_attn.rot_emb.inv_freq")
+        angles = torch.outer(torch.arange(length, device=self.device).float(), frequencies)
+        if self._interleaved:
+            return torch.polar(torch.ones_like(angles), angles)
+        return torch.stack([angles.cos(), angles.sin()], dim=1)
+
+    def _sinusoids(self, length: int) -> Tensor:
+        half = self.width // 2
+        step = math.log(10000) / (half - 1)
+        frequencies = torch.exp(torch.arange(half, dtype=torch.float32) * -step)
+        angles = torch.arange(_PAD + 1, _PAD + 1 + length).float()[:, None] * frequencies
+        return torch.cat([angles.sin(), angles.cos()], dim=1).to(self.device)
+
+    def _embed(self, tokens: Tensor, positions: Tensor, lengths: Sequence[int]) -> Tensor:
+        x = self._workspace("x", len(tokens), self.width, torch.float32)
+        torch.index_select(self._embedding, 0, tokens, out=x)
+        if self._token_dropout:
+            x.mul_(1 - _MASKED_IN_TRAINING)
+            masked = tokens == self._alphabet.mask
+            if bool(masked.any()):
+                shares = [part.float().mean() for part in masked.split(list(lengths))]
+                rest = torch.stack([1 - share for share in shares])
+                x.div_(rest.repeat_interleave(torch.tensor(lengths, device=x.device))[:, None])
+        if not self._rotary:
+            x.add_(self._positions[positions])
+        if self._norm_before is not None:
+            self._norm_before(x, x, self._statistics(len(x)))
+        return x
+
+    def _statistics(self, rows: int) -> Tensor:
+        return self._workspace("statistics", 2, rows, torch.float32)
+
+    # Forward -----------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def encode(self, tokens: Sequence[np.ndarray], layers: Sequence[int]) -> list[Tensor]:
+        """Return float32 states of shape (n_tokens in all, width), one tensor per layer asked for.
+
+        The last one may share memory with a buffer and is overwritten by the next call.
+        """
+        lengths = [len(t) for t in tokens]
+        self._position_table(max(lengths))
+        flat = torch.from_numpy(np.concatenate(tokens)).to(self.device)
+        positions = torch.cat([torch.arange(n, device=self.device) for n in lengths])
+        x = self._embed(flat, positions, lengths)
+        rotation = self._positions[positions] if self._rotary else None
+        groups = _equal_length_groups(lengths)
+        kept: dict[int, Tensor] = {}
+        for index, layer in enumerate(self._layers):
+            if index in layers:
+                kept[index] = x.clone()
+            if index == max(layers):
+                break
+            self._attend(layer, x, rotation, groups)
+            self._feed_forward(layer, x)
+        if self.n_layers in layers:
+            kept[self.n_layers] = self._finish(x)
+        return [kept[layer] for layer in layers]
+
+    def _finish(self, x: Tensor) -> Tensor:
+        if self._norm_after is None:
+            return x
+        return self._norm_after(x, x, self._statistics(len(x)))
+
+    def _normalised(self, norm: _Norm, x: Tensor) -> Tensor:
+        out = self._workspace("normalised", len(x), self.width, torch.float32)
+        norm(x, out, self._statistics(len(x)))
+        if self.dtype == torch.float32:
+            return out
+        reduced = self._workspace("reduced", len(x), self.width, self.dtype)
+        return reduced.copy_(out)
+
+    def _attend(
+        self, layer: _Layer, x: Tensor, rotation: Tensor | None, groups: list[tuple[int, int, int]]
+    ) -> None:
+        rows, width, heads = len(x), self.width, self.n_heads
+        h = self._normalised(layer.norm_attention, x)
+        qkv = layer.qkv(h, self._workspace("qkv", rows, 3 * width, self.dtype))
+        if rotation is not None:
+            self._rotate(qkv, rotation)
+        mixed = self._workspace("mixed", rows, width, self.dtype)
+        for start, number, length in groups:
+            stop = start + number * length
+            q, k, v = qkv[start:stop].view(number, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
+            if layer.extra_key_value is not None:
+                extra = layer.extra_key_value[:, None].expand(-1, number, -1, -1, -1)
+                k, v = torch.cat([k, extra[0]], dim=2), torch.cat([v, extra[1]], dim=2)
+            attended = scaled_dot_product_attention(q, k, v)
+            mixed[start:stop].view(number, length, heads, -1).copy_(attended.transpose(1, 2))
+        self._add(layer.out, mixed, x)
+
+    def _rotate(self, qkv: Tensor, rotation: Tensor) -> None:
+        half = self.width // self.n_heads // 2
+        if self._interleaved:
+            pairs = qkv[:, : 2 * self.width].unflatten(1, (2 * self.n_heads, half, 2))
+            torch.view_as_complex(pairs).mul_(rotation[:, None])
+            return
+        first, second = qkv[:, : 2 * self.width].unflatten(1, (2 * self.n_heads, 2, half)).unbind(2)
+        cosine, sine = rotation.to(self.dtype).unbind(1)
+        cosine, sine = cosine[:, None], sine[:, None]
+        rotated = first * cosine - second * sine
+        second.mul_(cosine).add_(first * sine)
+        first.copy_(rotated)
+
+    def _add(self, projection: _Linear, h: Tensor, x: Tensor) -> None:
+        """Add ``projection(h)`` to the residual stream in place."""
+        out = self._workspace("delta", len(x), self.width, self.dtype)
+        x.add_(projection(h, out))
+
+    def _feed_forward(self, layer: _Layer, x: Tensor) -> None:
+        h = self._normalised(layer.norm_feed_forward, x)
+        wide = self._workspace("wide", len(x), layer.expand.weight.shape[1], self.dtype)
+        torch.ops.aten.gelu_(layer.expand(h, wide))
+        self._add(layer.contract, wide, x)
+
+    @torch.inference_mode()
+    def logits(self, states: Tensor) -> Tensor:
+        """Return the language model's logits of states of the last layer, in float32."""
+        if self.info.architecture == "esm1":
+            bias = self._float("embed_out_bias") if "embed_out_bias" in self._tensors else None
+            return linear(states, self._float("embed_out"), bias)
+        h = linear(states, self._float("lm_head.dense.weight"), self._float("lm_head.dense.bias"))
+        h = layer_norm(
+            gelu(h),
+            (self.width,),
+            self._float("lm_head.layer_norm.weight"),
+            self._float("lm_head.layer_norm.bias"),
+            self._epsilon,
+        )
+        return linear(h, self._float("lm_head.weight"), self._float("lm_head.bias"))
+
+
+def _equal_length_groups(lengths: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Return (first token, number of sequences, length) of each run of equally long sequences."""
+    groups: list[tuple[int, int, int]] = []
+    start = 0
+    for length in lengths:
+        if groups and groups[-1][2] == length:
+            groups[-1] = (groups[-1][0], groups[-1][1] + 1, length)
+        else:
+            groups.append((start, 1, length))
+        start += length
+    return groups

@@ -1,0 +1,214 @@
+"""Running a model: loaded once per process, within a token budget that gives way to memory."""
+
+import logging
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from esmlearn.embedding._batching import windows
+from esmlearn.embedding._pooling import pool
+from esmlearn.embedding._registry import Encoder, families
+from esmlearn.embedding._settings import Settings
+from esmlearn.exceptions import DataError, EngineError
+
+logger = logging.getLogger(__name__)
+
+MODELS_KEPT = 2
+_loaded: "OrderedDict[tuple[str, ...], Encoder]" = OrderedDict()
+_loading = Lock()
+
+
+def resolve_device(device: str) -> str:
+    """Return the device that is meant by a name, ``"auto"`` included."""
+    if device != "auto":
+        try:
+            kind = torch.device(device).type
+        except RuntimeError as error:
+            raise DataError(
+                f"device={device!r}; expected 'auto', 'cpu', 'mps', 'cuda' or 'cuda:<number>'."
+            ) from error
+        available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        if not available.get(kind, True):
+            raise DataError(f"device={device!r} is not available here; use device='auto'.")
+        return device
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """Return the precision that is meant by a name, ``"auto"`` included."""
+    if precision != "auto":
+        return precision
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    if device == "cpu" and torch.cpu._is_amx_tile_supported():
+        return "bfloat16"
+    return "float32"
+
+
+def load_encoder(settings: Settings) -> Encoder:
+    """Return the model, loaded when this process first asks for it."""
+    device = resolve_device(settings.device)
+    key = (settings.digest, device, settings.precision)
+    with _loading:
+        if key not in _loaded:
+            logger.info("loading %s", settings.path)
+            while len(_loaded) >= MODELS_KEPT:
+                _loaded.popitem(last=False)
+            _loaded[key] = families()[settings.family].load(
+                Path(settings.path), device=device, precision=settings.precision
+            )
+        _loaded.move_to_end(key)
+        return _loaded[key]
+
+
+def release_models() -> None:
+    """Forget the models that this process has loaded, and with them their memory."""
+    with _loading:
+        _loaded.clear()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A window of a sequence on its way through the model."""
+
+    owner: int
+    start: int
+    tokens: np.ndarray
+
+
+def embed_sequences(settings: Settings, sequences: Sequence[str]) -> list[np.ndarray]:
+    """Embed sequences in one process.
+
+    Parameters
+    ----------
+    settings : Settings
+        Model, layers, pooling and limits.
+    sequences : sequence of str
+        Checked, upper-case sequences.
+
+    Returns
+    -------
+    vectors : list of ndarray
+        float32; (width,) each, or (n_residues, width) without pooling.
+    """
+    encoder = load_encoder(settings)
+    parts = [
+        _Part(owner, start, encoder.tokenize(sequence[start:stop]))
+        for owner, sequence in enumerate(sequences)
+        for start, stop in windows(
+            len(sequence), window=settings.window, policy=settings.long_sequences
+        )
+    ]
+    collector = _Collector(settings, encoder, parts)
+    with encoder.lock:
+        _run_within_memory(encoder, parts, settings, collector.add)
+    return collector.vectors
+
+
+class _Collector:
+    """Puts windows together again and pools what is complete."""
+
+    def __init__(self, settings: Settings, encoder: Encoder, parts: Sequence[_Part]) -> None:
+        self._settings, self._encoder = settings, encoder
+        self._left = np.bincount([part.owner for part in parts]).tolist()
+        self._several = [n > 1 for n in self._left]
+        self._length = [0] * len(self._left)
+        for part in parts:
+            end = part.start + len(part.tokens) - encoder.n_prefix - encoder.n_suffix
+            self._length[part.owner] = max(self._length[part.owner], end)
+        self._sums: dict[int, list[Tensor]] = {}
+        self.vectors: list[np.ndarray] = [np.empty(0)] * len(self._left)
+
+    def add(self, parts: Sequence[_Part], states: Sequence[Tensor]) -> None:
+        start = 0
+        for part in parts:
+            stop = start + len(part.tokens)
+            self._add_one(part, [layer[start:stop] for layer in states])
+            start = stop
+
+    def _add_one(self, part: _Part, states: Sequence[Tensor]) -> None:
+        owner = part.owner
+        first = self._encoder.n_prefix
+        pairs = [(s[first : len(s) - self._encoder.n_suffix], s[0]) for s in states]
+        self._left[owner] -= 1
+        if self._several[owner]:
+            whole = self._accumulate(part, pairs)
+            if self._left[owner]:
+                return
+            pairs = [
+                (total[1:, :-1] / total[1:, -1:], total[0, :-1] / total[0, -1]) for total in whole
+            ]
+            del self._sums[owner]
+        pooled = [pool(residues, bos, self._settings.pooling) for residues, bos in pairs]
+        self.vectors[owner] = torch.cat(pooled, dim=-1).cpu().numpy()
+
+    def _accumulate(self, part: _Part, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
+        """Add a window to the sums: row 0 is BOS, the last column counts the windows."""
+        if part.owner not in self._sums:
+            shape = (self._length[part.owner] + 1, self._encoder.width + 1)
+            self._sums[part.owner] = [torch.zeros(shape, device=r.device) for r, _ in pairs]
+        sums = self._sums[part.owner]
+        for total, (residues, bos) in zip(sums, pairs, strict=True):
+            rows = slice(1 + part.start, 1 + part.start + len(residues))
+            total[0, :-1] += bos
+            total[0, -1] += 1
+            total[rows, :-1] += residues
+            total[rows, -1] += 1
+        return sums
+
+
+def _run_within_memory(
+    encoder: Encoder,
+    parts: Sequence[_Part],
+    settings: Settings,
+    take: Callable[[Sequence[_Part], Sequence[Tensor]], Any],
+) -> None:
+    """Run parts through the model, halving the number of tokens at once when memory runs out."""
+    budget, done = settings.budget, 0
+    while done < len(parts):
+        stop = done + 1
+        tokens = len(parts[done].tokens)
+        while stop < len(parts) and tokens + len(parts[stop].tokens) <= budget:
+            tokens += len(parts[stop].tokens)
+            stop += 1
+        try:
+            states = encoder.encode([p.tokens for p in parts[done:stop]], settings.layers)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            budget = _halve(budget, alone=stop == done + 1, length=tokens, error=error)
+            continue
+        take(parts[done:stop], states)
+        done = stop
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "not enough memory" in str(error) or "can't allocate memory" in str(error)
+
+
+def _halve(budget: int, *, alone: bool, length: int, error: BaseException) -> int:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if alone:
+        raise EngineError(
+            f"Memory does not hold a single sequence of {length} tokens. Use a smaller model, "
+            f"long_sequences='window', precision='bfloat16' or device='cpu'."
+        ) from error
+    warnings.warn(
+        f"Out of memory with {budget} tokens at once; going on with {budget // 2}. Pass "
+        f"batch_residues={budget // 2} to begin there.",
+        stacklevel=2,
+    )
+    return budget // 2

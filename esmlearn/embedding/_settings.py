@@ -1,0 +1,37 @@
+"""What a process needs to know in order to embed; light, because it travels to every worker."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One model and how to run it.
+
+    Attributes
+    ----------
+    family, path, digest : str
+        The checkpoint, who reads it, and the digest of its content.
+    layers : tuple of int
+        Layers to take, counted from 0, the token embedding.
+    pooling : str or None
+        See ESMEmbedder.
+    long_sequences : str
+        See ESMEmbedder.
+    window : int
+        Longest part of a sequence, in residues.
+    precision, device : str
+        See ESMEmbedder; the device may still be ``"auto"``.
+    budget : int
+        Tokens at once.
+    """
+
+    family: str
+    path: str
+    digest: str
+    layers: tuple[int, ...]
+    pooling: str | None
+    long_sequences: str
+    window: int
+    precision: str
+    device: str
+    budget: int
