@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 
-from esmlearn.clustering import HomologyGraph, homology_graph
+from esmlearn.clustering import HomologyGraph, cluster_sequences, homology_graph
 from esmlearn.clustering._nodes import row_digests
 from esmlearn.exceptions import DataError
 from esmlearn.model_selection._strata import Strata, make_strata
@@ -66,6 +66,8 @@ class HomologySplitter(BaseEstimator):
         "extra_edges": ["array-like", None],
     }
 
+    # The splitters that offer a choice have it as a parameter.
+    method: str = "components"
     identity: float
     coverage: float
     coverage_mode: str
@@ -92,11 +94,34 @@ class HomologySplitter(BaseEstimator):
     def _rows(self, X: Any, groups: Any) -> HomologyRows:
         """Return the rows' nodes and their homology."""
         sequences = sequences_of(X, groups)
+        if self.method != "components":
+            return self._cluster_rows(sequences)
         graph = self._graph(sequences)
         adjacency = csr_array(graph.adjacency())
         if self.extra_edges is not None:
             adjacency = _with_extra_edges(adjacency, graph.digests, self.extra_edges)
         return HomologyRows(graph.node_of(sequences), adjacency, dict(graph.description))
+
+    def _cluster_rows(self, sequences: list[str]) -> HomologyRows:
+        """Return greedy clusters as nodes of their own, without any homology between them."""
+        if isinstance(self.reference, HomologyGraph) or self.extra_edges is not None:
+            raise DataError(
+                f"method is {self.method!r}, and reference is a graph or extra_edges are given; "
+                f"expected method='components' with these."
+            )
+        known = sequences if self.reference is None else check_sequences(self.reference)
+        labels = cluster_sequences(
+            known,
+            identity=self.identity,
+            coverage=self.coverage,
+            coverage_mode=self.coverage_mode,
+            method=self.method,
+            n_jobs=self.n_jobs,
+        )
+        node = _canonical_labels(row_digests(known), labels, row_digests(sequences))
+        n_nodes = int(node.max()) + 1
+        description = {"method": self.method, "n_clusters": n_nodes}
+        return HomologyRows(node, csr_array((n_nodes, n_nodes), dtype=bool), description)
 
     def _graph(self, sequences: list[str]) -> HomologyGraph:
         if isinstance(self.reference, HomologyGraph):
@@ -145,6 +170,24 @@ def _same_proteins(sequences: list[str], groups: Any) -> bool:
     if not is_sequence_like(groups):
         return False
     return [remove_gaps(s) for s in sequences] == [remove_gaps(str(g)) for g in list(groups)]
+
+
+def _canonical_labels(
+    known: NDArray[np.bytes_], labels: NDArray[np.int64], digests: NDArray[np.bytes_]
+) -> NDArray[np.intp]:
+    """Return the clusters of some rows, numbered by their first digest: the order is no matter."""
+    known, first = np.unique(known, return_index=True)
+    position = np.minimum(np.searchsorted(known, digests), len(known) - 1)
+    missing = np.flatnonzero(known[position] != digests)
+    if len(missing):
+        raise DataError(
+            f"sequences[{missing[0]}] is not in reference ({len(missing)} of {len(digests)} are "
+            f"not); expected reference to hold every sequence that is split."
+        )
+    label = labels[first][position]
+    order = np.argsort(position, kind="stable")
+    distinct, at = np.unique(label[order], return_index=True)
+    return np.argsort(np.argsort(at))[np.searchsorted(distinct, label)]
 
 
 def _with_extra_edges(

@@ -1,0 +1,161 @@
+"""The independent search behind an audit: who among the test rows resembles who in training."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from esmlearn.clustering import Hits, exact_search, search
+from esmlearn.clustering._nodes import canonical_sequences, row_digests
+from esmlearn.exceptions import DataError
+from esmlearn.model_selection._holdout import TrainValidationTestSplit
+
+Split = tuple[str, NDArray[np.intp], NDArray[np.intp]]
+
+
+def named_splits(splits: Any, sequences: list[str], y: ArrayLike | None) -> list[Split]:
+    """Return (name, train, test) for every way of writing splits that `audit_leakage` takes."""
+    n_rows = len(sequences)
+    if hasattr(splits, "split"):
+        splits = list(splits.split(sequences, y))
+    if isinstance(splits, TrainValidationTestSplit):
+        splits = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    if isinstance(splits, dict):
+        named = _splits_of_parts(splits)
+    elif _is_labels(splits, n_rows):
+        named = _splits_of_labels(np.asarray(splits))
+    else:
+        named = [(str(i), *_pair(pair, i)) for i, pair in enumerate(splits)]
+    return [
+        (name, _check(train, name, n_rows), _check(test, name, n_rows))
+        for name, train, test in named
+    ]
+
+
+def _splits_of_parts(parts: dict[str, Any]) -> list[Split]:
+    """Return validation and test against train, and test against validation."""
+    unknown = set(parts) - {"train", "validation", "test"}
+    if unknown or "train" not in parts or len(parts) < 2:
+        raise DataError(
+            f"the parts are named {sorted(parts)}; expected 'train' with 'validation', 'test' or "
+            f"both."
+        )
+    arrays = {name: np.asarray(rows, dtype=np.intp) for name, rows in parts.items()}
+    named: list[Split] = [
+        (n, arrays["train"], arrays[n]) for n in ("validation", "test") if n in arrays
+    ]
+    if len(arrays) == 3:
+        named.append(("test, validation", arrays["validation"], arrays["test"]))
+    return named
+
+
+def _is_labels(splits: Any, n_rows: int) -> bool:
+    return len(splits) == n_rows and all(np.ndim(item) == 0 for item in splits)
+
+
+def _splits_of_labels(labels: NDArray[Any]) -> list[Split]:
+    """Return each fold against all others; a negative label is set aside."""
+    kept = labels >= 0 if labels.dtype.kind in "if" else np.ones(len(labels), dtype=bool)
+    return [
+        (str(fold), np.flatnonzero(kept & (labels != fold)), np.flatnonzero(labels == fold))
+        for fold in np.unique(labels[kept])
+    ]
+
+
+def _pair(pair: Any, index: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    try:
+        train, test = pair
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"splits[{index}] is no pair; expected (train, test) row indices, one fold label per "
+            f"row, a dict of the parts train/validation/test, or a splitter."
+        ) from error
+    return train, test
+
+
+def _check(rows: ArrayLike, name: str, n_rows: int) -> NDArray[np.intp]:
+    indices = np.asarray(rows)
+    if indices.dtype == bool and len(indices) == n_rows:
+        return np.flatnonzero(indices)
+    indices = indices.astype(np.intp)
+    bad = np.flatnonzero((indices < 0) | (indices >= n_rows))
+    if len(bad):
+        raise DataError(
+            f"split {name!r} has the row {indices[bad[0]]}; expected rows 0-{n_rows - 1}."
+        )
+    if not len(indices):
+        raise DataError(f"split {name!r} has an empty part; expected training and test rows.")
+    return indices
+
+
+@dataclass(frozen=True)
+class NodeHits:
+    """Significant alignments between distinct sequences, query side first.
+
+    `shorter` and `longer` are the coverages of the shorter and the longer of the two.
+    """
+
+    query: NDArray[np.intp]
+    target: NDArray[np.intp]
+    identity: NDArray[np.float64]
+    shorter: NDArray[np.float64]
+    longer: NDArray[np.float64]
+    evalue: NDArray[np.float64]
+
+    def take(self, selection: NDArray[Any]) -> "NodeHits":
+        """Return the hits that an index array or mask selects."""
+        return NodeHits(*(getattr(self, name)[selection] for name in self.__dataclass_fields__))
+
+
+class Proteins:
+    """The distinct sequences of some rows."""
+
+    def __init__(self, sequences: list[str]) -> None:
+        canonical = canonical_sequences(sequences)
+        _, self.first_row, self.node = np.unique(
+            row_digests(sequences), return_index=True, return_inverse=True
+        )
+        self.sequences = [canonical[i] for i in self.first_row]
+        self.length = np.array([len(s) for s in self.sequences], dtype=np.int64)
+
+    def search(
+        self,
+        queries: NDArray[np.intp],
+        targets: NDArray[np.intp],
+        *,
+        engine: str,
+        evalue: float,
+        n_jobs: int | None,
+    ) -> NodeHits:
+        """Search nodes against nodes; a node that is on both sides finds itself at identity 1."""
+        texts = [[self.sequences[i] for i in nodes] for nodes in (queries, targets)]
+        if engine == "exact":
+            hits = exact_search(*texts, evalue=evalue, n_jobs=n_jobs)
+        else:
+            hits = search(*texts, engine=engine, evalue=evalue, n_jobs=n_jobs)
+        both = np.intersect1d(queries, targets)
+        return self._with_identical(hits, queries, targets, both)
+
+    def _with_identical(
+        self,
+        hits: Hits,
+        queries: NDArray[np.intp],
+        targets: NDArray[np.intp],
+        both: NDArray[np.intp],
+    ) -> NodeHits:
+        """Put copies in by what they are: the shortest are not significant with themselves."""
+        query, target = queries[hits.query], targets[hits.target]
+        query_is_shorter = self.length[query] <= self.length[target]
+        other = query != target
+        one, zero = np.ones(len(both)), np.zeros(len(both))
+        shorter = np.where(query_is_shorter, hits.coverage_query, hits.coverage_target)
+        longer = np.where(query_is_shorter, hits.coverage_target, hits.coverage_query)
+        return NodeHits(
+            np.append(query[other], both),
+            np.append(target[other], both),
+            np.append(hits.identity[other], one),
+            np.append(shorter[other], one),
+            np.append(longer[other], one),
+            np.append(hits.evalue[other], zero),
+        )
