@@ -13,6 +13,7 @@ __all__ = [
     "EsmlearnError",
     "InsufficientComponentsError",
     "ResamplingWarning",
+    "TrainingInterruptedWarning",
 ]
 
 
@@ -73,3 +74,7 @@ class EngineError(EsmlearnError, RuntimeError):
 
 class ResamplingWarning(UserWarning):
     """A sampler could not do what was asked, and a documented rule was applied instead."""
+
+
+class TrainingInterruptedWarning(UserWarning):
+    """A training was stopped by Ctrl-C; the best weights so far were kept."""

@@ -1,0 +1,160 @@
+"""Which rows train and which validate, whatever the order in which the table holds them."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from esmlearn.exceptions import DataError
+
+__all__ = ["Part", "all_rows", "draw", "split_rows"]
+
+_MAX_COPIES = 100
+
+
+def draw(weight: np.ndarray, start: float) -> np.ndarray:
+    """Return how often each row is drawn, by systematic sampling: ``weight`` times on average.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (n_rows,)
+        Not negative.
+    start : float
+        A random number from 0 to 1; all rows are drawn with this one number, so that the total is
+        within one of the sum of the weights.
+
+    Returns
+    -------
+    copies : ndarray of int of shape (n_rows,)
+        The weight, rounded down or up.
+    """
+    reached = np.floor(np.cumsum(weight, dtype=np.float64) + start)
+    return np.diff(reached, prepend=0.0).astype(np.intp)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a table, and their weights with a mean of 1 (None: all equal)."""
+
+    index: np.ndarray
+    weight: np.ndarray | None
+
+    def take(self, chosen: np.ndarray) -> "Part":
+        """Return the part of the rows where `chosen` is true."""
+        if self.weight is None:
+            return Part(self.index[chosen], None)
+        weight = self.weight[chosen]
+        return Part(self.index[chosen], (weight / weight.mean()).astype(np.float32))
+
+
+def _apply_weights(n_rows: int, weight: np.ndarray | None) -> Part:
+    """Turn whole-numbered weights into repeated rows and scale others to a mean of 1."""
+    rows = np.arange(n_rows)
+    if weight is None:
+        return Part(rows, None)
+    total = weight.sum()
+    if not total > 0:
+        raise DataError(
+            "sample_weight is zero for every row; expected at least one positive weight. "
+            "(Sample weights: all zero.)"
+        )
+    if np.array_equal(weight, np.rint(weight)) and total <= _MAX_COPIES * n_rows:
+        return Part(np.repeat(rows, weight.astype(np.intp)), None)
+    return Part(rows, weight).take(weight > 0)
+
+
+def _identical_rows(X: np.ndarray) -> np.ndarray:
+    """Number the distinct rows of X; the numbers do not depend on the order of the rows."""
+    digests = [blake2b(row, digest_size=16).digest() for row in np.ascontiguousarray(X)]
+    return np.unique(np.array(digests, dtype="S16"), return_inverse=True)[1].ravel()
+
+
+def _canonical(part: Part, y: np.ndarray, kinds: np.ndarray) -> Part:
+    """Sort rows by content, so that equal tables in another order train the same network."""
+    targets = y.reshape(len(y), -1)[part.index]
+    keys = [*targets.T, kinds[part.index]]
+    if part.weight is not None:
+        keys.insert(0, part.weight)
+    order = np.lexsort(keys)
+    return Part(part.index[order], None if part.weight is None else part.weight[order])
+
+
+def all_rows(X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Part:
+    """Return every row with a positive weight, in canonical order."""
+    return _canonical(_apply_weights(len(X), weight), y, _identical_rows(X))
+
+
+def _choose_units(
+    units: np.ndarray, strata: np.ndarray, fraction: float, rng: np.random.RandomState
+) -> np.ndarray:
+    """Draw whole units until each stratum's share is reached; return the units."""
+    n_units, n_strata = int(units.max()) + 1, int(strata.max()) + 1
+    table = np.zeros((n_units, n_strata), dtype=np.intp)
+    np.add.at(table, (units, strata), 1)
+    room = np.rint(fraction * table.sum(axis=0)).astype(np.intp)
+    if not room.any():
+        room[np.argmax(table.sum(axis=0))] = 1
+    chosen = []
+    for unit in rng.permutation(n_units):
+        if (table[unit] <= room).all():
+            room = room - table[unit]
+            chosen.append(unit)
+        if not room.any():
+            break
+    return np.array(chosen if chosen else [int(np.argmin(table.sum(axis=1)))])
+
+
+def split_rows(
+    X: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray | None,
+    *,
+    groups: np.ndarray | None,
+    strata: np.ndarray | None,
+    fraction: float,
+    rng: np.random.RandomState,
+) -> tuple[Part, Part]:
+    """Draw a validation part of whole units.
+
+    A unit is a group or, without groups, all rows with the same X: a copy that random
+    over-sampling made must not be validated on while its original is trained on.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        Only used to order rows with the same X.
+    weight : ndarray of shape (n_rows,) or None
+        Whole numbers are counts (a row of weight 3 is three equal rows), others are relative; rows
+        of weight zero are left out.
+    groups : ndarray of shape (n_rows,) or None
+        Labels of groups that must not be torn apart.
+    strata : ndarray of int of shape (n_rows,) or None
+        Classes whose shares are kept.
+    fraction : float
+        Share of the rows to validate on.
+    rng : RandomState
+        Draws the units.
+
+    Returns
+    -------
+    train, valid : Part
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two units.
+    """
+    kinds = _identical_rows(X)
+    part = _canonical(_apply_weights(len(X), weight), y, kinds)
+    labels = kinds if groups is None else groups
+    units = np.unique(labels[part.index], return_inverse=True)[1].ravel()
+    if units[-1:].size == 0 or units.max() == 0:
+        what = "distinct row" if groups is None else "group"
+        raise DataError(
+            f"early stopping needs a validation part, but X has n_samples = {len(X)} with only 1 "
+            f"{what}; expected at least 2. Pass X_val and y_val, or set early_stopping=False."
+        )
+    classes = np.zeros(len(units), np.intp) if strata is None else strata[part.index]
+    chosen = np.isin(units, _choose_units(units, classes, fraction, rng))
+    return part.take(~chosen), part.take(chosen)
