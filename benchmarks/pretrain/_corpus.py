@@ -1,0 +1,188 @@
+"""The corpus in memory, one array of tokens, and the training batches cut from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+# The vocabulary of ESM-2 (fair-esm's alphabet "ESM-1b"); a token is a position in this list.
+VOCABULARY = (
+    *("<cls>", "<pad>", "<eos>", "<unk>"),
+    *"LAGVSERTIDPKQNFYMHWCXBUZO.-",
+    *("<null_1>", "<mask>"),
+)
+CLS, EOS, MASK = 0, 2, 32
+FIRST_RESIDUE, N_RESIDUES = 4, 20  # the twenty standard residues are tokens 4 to 23
+
+_TOKEN_OF_LETTER = np.full(256, VOCABULARY.index("X"), dtype=np.uint8)
+for _token, _letter in enumerate(VOCABULARY):
+    if len(_letter) == 1:
+        _TOKEN_OF_LETTER[ord(_letter)] = _token
+
+
+@dataclass(frozen=True)
+class TokenSequences:
+    """Sequences with ``<cls>`` and ``<eos>`` around each, end to end in one uint8 array.
+
+    Attributes
+    ----------
+    tokens : uint8 array
+    offsets : int64 array of n_sequences + 1; sequence i is ``tokens[offsets[i]:offsets[i + 1]]``.
+    """
+
+    tokens: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens per sequence, ``<cls>`` and ``<eos>`` counted."""
+        return np.diff(self.offsets)
+
+    @property
+    def n_residues(self) -> int:
+        return len(self.tokens) - 2 * len(self)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.tokens[self.offsets[row] : self.offsets[row + 1]]
+
+
+def encode(sequences: Iterable[str]) -> TokenSequences:
+    """Encode strings of residues; what the vocabulary lacks becomes X."""
+    parts, lengths = [], []
+    for sequence in sequences:
+        residues = _TOKEN_OF_LETTER[np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)]
+        parts.append(np.concatenate(([CLS], residues, [EOS])).astype(np.uint8))
+        lengths.append(len(parts[-1]))
+    return TokenSequences(np.concatenate(parts), np.concatenate(([0], np.cumsum(lengths))))
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Training sequences, held-out sequences (one per family), and how they were made."""
+
+    training: TokenSequences
+    held_out: TokenSequences
+    description: dict[str, object]
+
+    def save(self, path: str | Path) -> None:
+        """Write everything into one ``.npz`` file."""
+        np.savez(
+            path,
+            training_tokens=self.training.tokens,
+            training_offsets=self.training.offsets,
+            held_out_tokens=self.held_out.tokens,
+            held_out_offsets=self.held_out.offsets,
+            description=np.array(json.dumps(self.description)),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Corpus:
+        """Read a file written by `save`."""
+        with np.load(path) as file:
+            return cls(
+                training=TokenSequences(file["training_tokens"], file["training_offsets"]),
+                held_out=TokenSequences(file["held_out_tokens"], file["held_out_offsets"]),
+                description=json.loads(str(file["description"])),
+            )
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where training stands in the corpus; counts from 0."""
+
+    epoch: int = 0
+    shard: int = 0
+    batch: int = 0
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Which training batch comes at which `Position`: a pure function of these settings.
+
+    An epoch is a permutation of the sequences, cut into shards. In a shard a random window of at
+    most ``crop`` tokens is taken of each sequence, the windows are ordered by length, and cut to
+    the shortest of their batch, so that there is no padding. No state is kept: after a restart
+    the same `Position` gives the same batch.
+    """
+
+    sequences: TokenSequences
+    crop: int = 256
+    tokens_per_batch: int = 8192
+    sequences_per_shard: int = 4096
+    seed: int = 0
+
+    @property
+    def n_shards(self) -> int:
+        return -(-len(self.sequences) // self.sequences_per_shard)
+
+    def iterate(self, position: Position) -> Iterator[tuple[Position, np.ndarray]]:
+        """Yield, without end, the position *after* each batch and the batch (rows, length)."""
+        epoch, shard, first = position.epoch, position.shard, position.batch
+        while True:
+            for number, batch in enumerate(self.shard(epoch, shard)):
+                if number >= first:
+                    yield Position(epoch, shard, number + 1), batch
+            shard, first = shard + 1, 0
+            if shard == self.n_shards:
+                epoch, shard = epoch + 1, 0
+
+    def shard(self, epoch: int, shard: int) -> list[np.ndarray]:
+        """All batches of one shard, in the order of training."""
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.sequences))
+        first = shard * self.sequences_per_shard
+        rows = order[first : first + self.sequences_per_shard]
+        rng = np.random.default_rng([self.seed, epoch, shard])
+        available = self.sequences.lengths[rows]
+        by_length = np.argsort(np.minimum(available, self.crop), kind="stable")
+        rows, available = rows[by_length], available[by_length]
+        batches = []
+        start = 0
+        while start < len(rows):
+            length = int(min(available[start], self.crop))
+            stop = start + max(1, self.tokens_per_batch // length)
+            batches.append(self._cut(rows[start:stop], available[start:stop], length, rng))
+            start = stop
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    def _cut(
+        self, rows: np.ndarray, available: np.ndarray, length: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        starts = self.sequences.offsets[rows] + rng.integers(0, available - length + 1)
+        return self.sequences.tokens[starts[:, None] + np.arange(length)]
+
+
+def mask_tokens(
+    tokens: np.ndarray, rng: np.random.Generator, *, rate: float = 0.15
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose residues to predict, and corrupt them as BERT and ESM-2 do.
+
+    Returns
+    -------
+    corrupted : array like ``tokens``
+        Of the chosen residues 80 % are ``<mask>``, 10 % a random residue, 10 % unchanged.
+    chosen : bool array
+        Only standard residues are chosen.
+    """
+    standard = (tokens >= FIRST_RESIDUE) & (tokens < FIRST_RESIDUE + N_RESIDUES)
+    chosen = standard & (rng.random(tokens.shape, dtype=np.float32) < rate)
+    fate = rng.random(tokens.shape, dtype=np.float32)
+    random_residues = rng.integers(
+        FIRST_RESIDUE, FIRST_RESIDUE + N_RESIDUES, tokens.shape, dtype=np.uint8
+    )
+    corrupted = np.where(chosen & (fate < 0.8), np.uint8(MASK), tokens)
+    return np.where(chosen & (fate >= 0.9), random_residues, corrupted), chosen
+
+
+def mask_all(
+    tokens: np.ndarray, rng: np.random.Generator, *, rate: float = 0.15
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose residues as `mask_tokens` does, and mask every one of them."""
+    _, chosen = mask_tokens(tokens, rng, rate=rate)
+    return np.where(chosen, np.uint8(MASK), tokens), chosen
