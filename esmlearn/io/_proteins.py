@@ -234,7 +234,7 @@ def check_target(
     Returns
     -------
     y : ndarray of shape (n_sequences,)
-        Float for regression, str for classification.
+        Float for regression, NumPy's str for classification.
     task : {"regression", "classification"}
         What it is.
 
@@ -277,7 +277,7 @@ def check_target(
                 f"{name}: {column.nunique()} different values in {len(column)} rows (row 0: "
                 f"{_show(column.iloc[0])}); expected classes that hold several proteins each."
             )
-        return column.astype(str).to_numpy(dtype=object), "classification"
+        return column.astype(str).to_numpy(dtype=str), "classification"
     bad = np.flatnonzero(~np.isfinite(numbers.astype(float)))
     if len(bad):
         raise DataError(

@@ -1,0 +1,343 @@
+"""Save and load fitted estimators without pickle, and without executing anything on load.
+
+A saved file is a zip of three entries: ``model.skops`` (arrays and plain values, by skops),
+``metadata.json`` (versions, and which language model made the features) and ``sha256`` (a digest of
+both). Only types on an explicit list are built on load. The digest finds damage and careless edits;
+it is no signature, since whoever can write the file can write the digest: to be sure that a file
+is the one you saved, keep what `save` returns and pass it to `load`.
+
+The weights of a language model are never stored, only their fingerprint: a saved model is a few
+megabytes, and predicts only with the very weights it was trained with.
+"""
+
+import copy
+import hashlib
+import json
+import logging
+import os
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from sklearn.base import clone
+
+from esmlearn._version import __version__
+from esmlearn.exceptions import CheckpointError, DataError
+from esmlearn.utils._optional import import_optional
+from esmlearn.utils._paths import atomic_write
+
+__all__ = ["TRUSTED_TYPES", "file_digest", "load", "read_metadata", "save"]
+
+_log = logging.getLogger(__name__)
+
+_FORMAT = 1
+_ENTRIES = ("metadata.json", "model.skops", "sha256")
+_LIBRARIES = ("scikit-learn", "imbalanced-learn", "numpy", "torch")
+#: Far above any saved model, far below what would exhaust a machine.
+_MAX_BYTES = 4 << 30
+
+#: Types that `load` builds besides those that skops trusts by itself (scikit-learn's and NumPy's).
+TRUSTED_TYPES = frozenset(
+    {
+        "esmlearn.embedding._embedder.ESMEmbedder",
+        "esmlearn.model_selection._shuffle_split.CDHitShuffleSplit",
+        "esmlearn.neural_network._classifier.MLPClassifier",
+        "esmlearn.neural_network._regressor.MLPRegressor",
+        "esmlearn.over_sampling._density.Density",
+        "esmlearn.over_sampling._density.Histogram",
+        "esmlearn.over_sampling._region_over_sampler.RegionOverSampler",
+        "esmlearn.over_sampling._regions.TargetRegions",
+        "esmlearn.pipeline.Pipeline",
+        "esmlearn.study._baselines.RegionLogisticRegression",
+        "imblearn.over_sampling._adasyn.ADASYN",
+        "imblearn.over_sampling._random_over_sampler.RandomOverSampler",
+        "imblearn.over_sampling._smote.base.SMOTE",
+        "imblearn.over_sampling._smote.cluster.KMeansSMOTE",
+        "imblearn.over_sampling._smote.filter.BorderlineSMOTE",
+        "imblearn.over_sampling._smote.filter.SVMSMOTE",
+        "imblearn.pipeline.Pipeline",
+        # Trees of forests: compiled, and they check the arrays that they are built from.
+        "sklearn.tree._tree.Tree",
+    }
+)
+
+
+def save(estimator: Any, path: str | os.PathLike[str]) -> str:
+    """Save a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Such as a pipeline of embedder, scaler, sampler and model. Samplers and the splitter of a
+        validation part are saved as they were before fitting: prediction does not need them.
+    path : path-like
+        File to write; it stands there whole or not at all.
+
+    Returns
+    -------
+    digest : str
+        SHA-256 of the content, for `load`.
+
+    Raises
+    ------
+    DataError
+        If the estimator holds something that `load` would refuse.
+    EngineNotFoundError
+        If skops is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from sklearn.linear_model import Ridge
+    >>> from esmlearn.persistence import load, save
+    >>> X, y = np.eye(4), np.arange(4.0)
+    >>> model = Ridge().fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     digest = save(model, Path(folder, "model.esmlearn"))
+    ...     again = load(Path(folder, "model.esmlearn"), digest=digest)
+    >>> bool((again.predict(X) == model.predict(X)).all())
+    True
+    """
+    skops_io = _skops()
+    bare = _bare(estimator)
+    model = skops_io.dumps(bare)
+    unknown = sorted(set(skops_io.get_untrusted_types(data=model)) - TRUSTED_TYPES)
+    if unknown:
+        raise DataError(
+            f"The estimator holds objects of type {', '.join(unknown)}, which load would refuse; "
+            f"expected estimators of esmlearn, scikit-learn and imbalanced-learn. Save its parts, "
+            f"or load it with trusted={unknown!r} after writing it with skops yourself."
+        )
+    about = json.dumps(_describe(bare), indent=1, sort_keys=True).encode()
+    digest = _digest(about, model)
+    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, content in zip(_ENTRIES, (about, model, digest.encode()), strict=True):
+            # A fixed date: saving the same content twice gives the same entries.
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+    return digest
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    digest: str | None = None,
+    model: str | os.PathLike[str] | None = None,
+    trusted: Iterable[str] = (),
+    check_weights: bool = True,
+) -> Any:
+    """Load an estimator that `save` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    digest : str or None, default=None
+        What `save` returned; any other content is refused.
+    model : str, path-like or None, default=None
+        Where the language model's weights lie on this machine, if not where they were when saving.
+    trusted : iterable of str, default=()
+        Further types to build, such as ``"mypackage.MyModel"``. Building a type can run its code:
+        name only what you know.
+    check_weights : bool, default=True
+        Whether to make sure now that the language model's weights are those of training.
+
+    Returns
+    -------
+    estimator : estimator
+        Its predictions are bit-identical to those of the estimator that was saved.
+
+    Raises
+    ------
+    DataError
+        If the file is no saved estimator, was changed, or holds a type that is not trusted.
+    CheckpointError
+        If the language model's weights are missing or others than in training.
+
+    Warns
+    -----
+    UserWarning
+        If scikit-learn, imbalanced-learn, NumPy or torch have another major or minor version.
+    """
+    skops_io = _skops()
+    about, content = _read(Path(path), digest)
+    unknown = set(skops_io.get_untrusted_types(data=content)) - TRUSTED_TYPES - set(trusted)
+    if unknown:
+        raise DataError(
+            f"{path} holds objects of type {', '.join(sorted(unknown))}, which are not trusted; "
+            f"nothing was loaded. If you know them, pass trusted={sorted(unknown)!r}."
+        )
+    _warn_versions(path, about)
+    estimator = skops_io.loads(content, trusted=sorted(TRUSTED_TYPES | set(trusted)))
+    embedders = list(_embedders(estimator))
+    if model is not None:
+        if not embedders:
+            raise DataError(f"{path} holds no language-model embedder, but model was given.")
+        for embedder in embedders:
+            embedder.set_params(model=os.fspath(model))
+    if check_weights:
+        _check_weights(path, embedders, about)
+    return estimator
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a saved file says about itself, without loading the estimator.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    metadata : dict
+        ``format``, ``versions``, ``estimator`` (its class) and ``embedders`` (model and
+        fingerprint of each).
+
+    Raises
+    ------
+    DataError
+        If the file is no saved estimator or was changed.
+    """
+    return _read(Path(path), None)[0]
+
+
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file, for reports.
+
+    Parameters
+    ----------
+    path : path-like
+        Any file.
+
+    Returns
+    -------
+    digest : str
+        64 hexadecimal digits.
+    """
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _skops() -> Any:
+    return import_optional("skops.io", extra="study", purpose="Saving and loading models")
+
+
+def _digest(about: bytes, model: bytes) -> str:
+    parts = (hashlib.sha256(part).digest() for part in (about, model))
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _bare(estimator: Any) -> Any:
+    """Return a copy without what prediction does not need, such as fitted samplers."""
+    if hasattr(estimator, "steps"):
+        bare = copy.copy(estimator)
+        bare.steps = [(name, _bare(step)) for name, step in estimator.steps]
+        if hasattr(getattr(bare, "validation", None), "get_params"):
+            bare.validation = clone(bare.validation)
+        return bare
+    if hasattr(estimator, "fit_resample"):
+        return clone(estimator)
+    if _is_embedder(estimator):
+        models = estimator.model
+        single = isinstance(models, str | os.PathLike)
+        names = os.fspath(models) if single else [os.fspath(m) for m in models]
+        cache = estimator.cache
+        kept = os.fspath(cache) if isinstance(cache, os.PathLike) else cache
+        return clone(estimator).set_params(
+            model=names, cache=kept if isinstance(kept, str | None) else "default"
+        )
+    return estimator
+
+
+def _is_embedder(estimator: Any) -> bool:
+    return hasattr(estimator, "fingerprint") and hasattr(estimator, "model")
+
+
+def _embedders(estimator: Any) -> Iterator[Any]:
+    """Yield the embedders of an estimator, in the order of its steps."""
+    if _is_embedder(estimator):
+        yield estimator
+    for _, step in getattr(estimator, "steps", []):
+        yield from _embedders(step)
+
+
+def _describe(estimator: Any) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "estimator": f"{type(estimator).__module__}.{type(estimator).__qualname__}",
+        "versions": {
+            "esmlearn": __version__,
+            **{name: metadata.version(name) for name in _LIBRARIES},
+        },
+        "embedders": [
+            {"model": str(embedder.model), "fingerprint": embedder.fingerprint()}
+            for embedder in _embedders(estimator)
+        ],
+    }
+
+
+def _read(path: Path, digest: str | None) -> tuple[dict[str, Any], bytes]:
+    """Return metadata and model of an intact file."""
+    if not path.is_file():
+        raise DataError(f"There is no file {path}; check the path.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if sorted(names) != sorted(_ENTRIES):
+                raise DataError(
+                    f"{path} holds {', '.join(names) or 'nothing'}; expected {', '.join(_ENTRIES)}. "
+                    f"It was not written by esmlearn.persistence.save."
+                )
+            if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
+                raise DataError(f"{path} would unpack to more than {_MAX_BYTES >> 30} GiB.")
+            about, model, written = (archive.read(name) for name in _ENTRIES)
+    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
+        raise DataError(f"{path} is no intact saved model ({error}); save it again.") from error
+    found = _digest(about, model)
+    if found != written.decode("ascii", "replace") or (digest is not None and found != digest):
+        raise DataError(
+            f"{path} has the digest {found}; expected {digest or written.decode('ascii', 'replace')}."
+            f" It was changed after saving; nothing was loaded."
+        )
+    described = json.loads(about)
+    if described["format"] != _FORMAT:
+        raise DataError(
+            f"{path} has format {described['format']}; this version of esmlearn reads {_FORMAT}. "
+            f"Install esmlearn {described['versions']['esmlearn']}."
+        )
+    return described, model
+
+
+def _warn_versions(path: Any, about: dict[str, Any]) -> None:
+    for name in _LIBRARIES:
+        saved, installed = about["versions"][name], metadata.version(name)
+        if saved.split(".")[:2] != installed.split(".")[:2]:
+            warnings.warn(
+                f"{path} was saved with {name} {saved}, and {installed} is installed: predictions "
+                f'may differ. To be sure: python -m pip install "{name}=={saved}"',
+                UserWarning,
+                stacklevel=3,
+            )
+
+
+def _check_weights(path: Any, embedders: list[Any], about: dict[str, Any]) -> None:
+    """Make sure that the embedders find the weights that the model was trained with."""
+    for embedder, saved in zip(embedders, about["embedders"], strict=True):
+        try:
+            found = embedder.fingerprint()
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{path} was trained on the language model {saved['model']}, which cannot be read "
+                f"here ({error}). Pass the place of its weights as model=."
+            ) from error
+        if found != saved["fingerprint"]:
+            raise CheckpointError(
+                f"{path} was trained on {saved['model']} with the fingerprint "
+                f"{saved['fingerprint']}; got {found}. These are other weights or settings: its "
+                f"predictions would be wrong. Pass the right weights as model=."
+            )

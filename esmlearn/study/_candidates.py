@@ -1,0 +1,198 @@
+"""What competes in a study: models, resamplers, levels, and the pipeline each pair becomes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import (
+    LogisticRegression,
+    Ridge,
+    RidgeClassifier,
+    SGDClassifier,
+    SGDRegressor,
+)
+from sklearn.preprocessing import StandardScaler
+
+from esmlearn.study._baselines import RegionLogisticRegression
+
+#: From simple to complex: of models that cannot be told apart the first is kept.
+COMPLEXITY = ["dummy", "ridge", "logistic", "sgd", "forest", "network"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One model with one way of resampling.
+
+    Attributes
+    ----------
+    model : str
+        Name of the model.
+    resampler : str
+        ``"none"``, or a sampler's name; ``"tuned"`` if an inner search chooses it.
+    level : int
+        Rows added to rare regions, in per cent; 0 without resampling.
+    """
+
+    model: str
+    resampler: str = "none"
+    level: int = 0
+
+    @property
+    def name(self) -> str:
+        """Short name, fit for file names."""
+        if self.resampler in ("none", "tuned"):
+            return self.model if self.resampler == "none" else f"{self.model}-tuned"
+        return f"{self.model}-{self.resampler}-{self.level}"
+
+    @property
+    def title(self) -> str:
+        """Name for people."""
+        if self.resampler == "none":
+            return f"{self.model}, no over-sampling"
+        if self.resampler == "tuned":
+            return f"{self.model}, over-sampling tuned inside"
+        return f"{self.model}, {self.resampler} +{self.level} %"
+
+
+def list_candidates(
+    models: list[str], resamplers: tuple[str, ...], levels: tuple[int, ...], *, tuned: bool
+) -> list[Candidate]:
+    """Return every model without and with every resampler and level.
+
+    The dummy model is not resampled: it says what knowing nothing of a protein is worth.
+    """
+    candidates = []
+    for model in models:
+        candidates.append(Candidate(model))
+        if model != "dummy":
+            candidates += [Candidate(model, r, level) for r in resamplers for level in levels]
+            if tuned and resamplers:
+                candidates.append(Candidate(model, "tuned"))
+    return candidates
+
+
+def default_models(task: str, *, regions: Any = None, random_state: int = 0) -> dict[str, Any]:
+    """Return the baselines and the network of the method.
+
+    Parameters
+    ----------
+    task : {"regression", "classification"}
+        What is predicted.
+    regions : TargetRegions or None, default=None
+        Regions of a continuous target, for the logistic regression.
+    random_state : int, default=0
+        Seed of every model that draws.
+
+    Returns
+    -------
+    models : dict of str to estimator
+        ``dummy``, ``logistic``, ``sgd``, ``ridge``, ``forest`` and ``network``; all take scaled
+        embeddings.
+
+    Examples
+    --------
+    >>> from esmlearn.study import default_models
+    >>> list(default_models("classification"))
+    ['dummy', 'logistic', 'sgd', 'ridge', 'forest', 'network']
+    """
+    forest = dict(n_estimators=100, min_samples_leaf=3, random_state=random_state)
+    if task == "regression":
+        from esmlearn.neural_network import MLPRegressor
+
+        # SGD's step is made for targets around one; degrees would let it diverge.
+        sgd = SGDRegressor(alpha=1e-2, early_stopping=False, random_state=random_state)
+        return {
+            "dummy": DummyRegressor(),
+            "logistic": RegionLogisticRegression(C=0.01, regions=regions),
+            "sgd": TransformedTargetRegressor(sgd, transformer=StandardScaler()),
+            "ridge": Ridge(alpha=300.0),
+            "forest": RandomForestRegressor(max_features=0.1, **forest),
+            "network": MLPRegressor(random_state=random_state),
+        }
+    from esmlearn.neural_network import MLPClassifier
+
+    return {
+        "dummy": DummyClassifier(strategy="prior"),
+        "logistic": LogisticRegression(C=0.01, max_iter=500),
+        "sgd": SGDClassifier(loss="log_loss", alpha=1e-2, random_state=random_state),
+        "ridge": RidgeClassifier(alpha=300.0),
+        "forest": RandomForestClassifier(max_features="sqrt", **forest),
+        "network": MLPClassifier(random_state=random_state),
+    }
+
+
+@dataclass(frozen=True)
+class PipelineFactory:
+    """Builds the one pipeline that each candidate is.
+
+    Attributes
+    ----------
+    embedder : estimator
+        Unfitted `ESMEmbedder`.
+    models : dict of str to estimator
+        Unfitted models.
+    regions : TargetRegions or None
+        Unfitted regions of a continuous target; learned from each training part.
+    target : {"continuous", "classes"}
+        What is resampled.
+    validation : cross-validator or None
+        How the network's validation part is drawn.
+    inner : cross-validator or None
+        Folds of the inner search, for tuned candidates.
+    grid : dict
+        Resamplers and levels of the inner search.
+    scoring : Any
+        Scorer of the inner search.
+    random_state : int
+        Seed of the resampler.
+    """
+
+    embedder: Any
+    models: dict[str, Any]
+    regions: Any
+    target: str
+    validation: Any
+    inner: Any = None
+    grid: dict[str, list[Any]] | None = None
+    scoring: Any = None
+    random_state: int = 0
+
+    def __call__(self, candidate: Candidate) -> Any:
+        """Return the unfitted pipeline of a candidate."""
+        from esmlearn.over_sampling import RegionOverSampler
+        from esmlearn.pipeline import Pipeline
+
+        off = candidate.resampler in ("none", "tuned")
+        resample = RegionOverSampler(
+            None if off else candidate.resampler,
+            level=candidate.level or 100,
+            regions=self.regions,
+            target=self.target,
+            random_state=self.random_state,
+        )
+        model = clone(self.models[candidate.model])
+        pipeline = Pipeline(
+            [
+                ("embed", clone(self.embedder)),
+                ("scale", StandardScaler()),
+                ("resample", resample),
+                ("model", model),
+            ],
+            validation=self.validation if takes_validation(model) else None,
+        )
+        return self._search(pipeline) if candidate.resampler == "tuned" else pipeline
+
+    def _search(self, pipeline: Any) -> Any:
+        from sklearn.model_selection import GridSearchCV
+
+        return GridSearchCV(
+            pipeline, self.grid, cv=self.inner, scoring=self.scoring, error_score="raise"
+        )
+
+
+def takes_validation(model: Any) -> bool:
+    """Tell whether a model is trained with early stopping on a validation part."""
+    return hasattr(model, "early_stopping") and hasattr(model, "hidden_layer_sizes")

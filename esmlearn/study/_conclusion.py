@@ -1,0 +1,204 @@
+"""What a study concludes: a winner only where the folds carry one."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import confusion_matrix
+
+from esmlearn.study._candidates import COMPLEXITY, Candidate
+from esmlearn.study._data import StudyData
+from esmlearn.study._metrics import Metric, metrics_of
+from esmlearn.study._statistics import bootstrap_components, compare, holm
+
+#: Two-sided level at which a difference counts.
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What the folds say about the candidates.
+
+    Attributes
+    ----------
+    metric : Metric
+        What decides.
+    top : Candidate
+        The best mean over the folds.
+    chosen : Candidate
+        What is kept: `top` where it stands out, else the simplest that cannot be told from it.
+    leaders : list of Candidate
+        All that cannot be told from `top`.
+    named : bool
+        Whether `top` stands out from every other model.
+    useful : bool
+        Whether `chosen` beats knowing nothing of the protein (the dummy).
+    against_top : pandas.DataFrame
+        Every candidate compared with `top`.
+    against_none : pandas.DataFrame
+        Every resampled candidate compared with its model without resampling; ``p_holm`` is
+        adjusted for the number of comparisons.
+    interval : tuple of float
+        Bootstrap interval of the deciding metric of `chosen` over homology components.
+    """
+
+    metric: Metric
+    top: Candidate
+    chosen: Candidate
+    leaders: list[Candidate]
+    named: bool
+    useful: bool
+    against_top: pd.DataFrame
+    against_none: pd.DataFrame
+    interval: tuple[float, float] = field(default=(float("nan"), float("nan")))
+
+
+def conclude(
+    results: pd.DataFrame,
+    candidates: list[Candidate],
+    data: StudyData,
+    predictions: dict[str, np.ndarray],
+    *,
+    random_state: int = 0,
+) -> Conclusion:
+    """Draw the conclusion of a study.
+
+    Parameters
+    ----------
+    results : pandas.DataFrame
+        One row per fold and candidate.
+    candidates : list of Candidate
+        What competed.
+    data : StudyData
+        What was studied.
+    predictions : dict of str to ndarray
+        Out-of-fold predictions by candidate.
+    random_state : int, default=0
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    conclusion : Conclusion
+        What the folds carry.
+    """
+    metric = metrics_of(data.task)[0]
+    named = {candidate.name: candidate for candidate in candidates}
+    means = results.groupby("candidate", sort=False)[metric.column].mean()
+    means = means if metric.larger_is_better else -means
+    top = named[str(means.idxmax())]
+    against_top = _against(results, top.name, metric)
+    tied = against_top["p"] >= ALPHA
+    leaders = [named[name] for name in against_top.loc[tied, "candidate"]]
+    if top not in leaders:
+        leaders.insert(0, top)
+    stands_out = {leader.model for leader in leaders} == {top.model}
+    order = {name: rank for rank, name in enumerate(COMPLEXITY)}
+    chosen = top
+    if not stands_out:
+        # Of equals the simplest that looks at the protein; a user's own model counts as complex.
+        chosen = min(
+            (c for c in leaders if c.resampler != "tuned" and c.model != "dummy"),
+            key=lambda c: (order.get(c.model, len(order)), c.level, -means[c.name]),
+            default=top,
+        )
+    return Conclusion(
+        metric=metric,
+        top=top,
+        chosen=chosen,
+        leaders=leaders,
+        named=stands_out,
+        useful=_useful(against_top, results, chosen, metric),
+        against_top=against_top,
+        against_none=_against_none(results, candidates, metric),
+        interval=interval_of(data, predictions[chosen.name], random_state=random_state),
+    )
+
+
+def _against(results: pd.DataFrame, reference: str, metric: Metric) -> pd.DataFrame:
+    """Compare every candidate with one."""
+    rows = results[results["candidate"] == reference]
+    return compare(results, metric.column, rows, larger_is_better=metric.larger_is_better)
+
+
+def _against_none(
+    results: pd.DataFrame, candidates: list[Candidate], metric: Metric
+) -> pd.DataFrame:
+    """Compare every resampled candidate with its own model without resampling."""
+    parts = []
+    for model in dict.fromkeys(c.model for c in candidates):
+        resampled = [c.name for c in candidates if c.model == model and c.resampler != "none"]
+        rows = results[results["candidate"].isin(resampled)]
+        if len(rows):
+            base = results[results["candidate"] == model]
+            parts.append(
+                compare(rows, metric.column, base, larger_is_better=metric.larger_is_better)
+            )
+    if not parts:
+        return pd.DataFrame(columns=["candidate", "mean", "low", "high", "p", "better", "p_holm"])
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(p_holm=holm(table["p"]))
+
+
+def _useful(
+    against_top: pd.DataFrame, results: pd.DataFrame, chosen: Candidate, metric: Metric
+) -> bool:
+    """Tell whether a candidate is significantly better than the dummy, where there is one."""
+    if chosen.model == "dummy":
+        return False
+    if not (results["candidate"] == "dummy").any():
+        return True
+    table = _against(results, "dummy", metric).set_index("candidate")
+    return bool(table.loc[chosen.name, "better"] and table.loc[chosen.name, "p"] < ALPHA)
+
+
+def interval_of(
+    data: StudyData, prediction: np.ndarray, *, random_state: int = 0
+) -> tuple[float, float]:
+    """Return the bootstrap interval of the deciding metric over homology components.
+
+    Parameters
+    ----------
+    data : StudyData
+        What was studied.
+    prediction : ndarray of shape (n_sequences,)
+        Out-of-fold predictions.
+    random_state : int, default=0
+        Seed.
+
+    Returns
+    -------
+    low, high : float
+        95 % interval.
+    """
+    statistic = _balanced_error(data, prediction) if data.regions else _macro_f1(data, prediction)
+    return bootstrap_components(statistic, data.components, random_state=random_state)
+
+
+def _balanced_error(data: StudyData, prediction: np.ndarray) -> Any:
+    """Return the balanced mean absolute error as a function of row weights."""
+    assert data.regions is not None
+    inside = np.eye(data.regions.n_regions_)[data.regions.region(data.y)]
+    errors = inside * np.abs(data.y.astype(float) - prediction.astype(float))[:, None]
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            return np.nanmean((weights @ errors) / (weights @ inside), axis=1)
+
+    return statistic
+
+
+def _macro_f1(data: StudyData, prediction: np.ndarray) -> Any:
+    """Return the macro F1 as a function of row weights."""
+    y = data.y
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        values = []
+        for row in weights:
+            matrix = confusion_matrix(y, prediction, labels=data.classes, sample_weight=row)
+            total = matrix.sum(axis=0) + matrix.sum(axis=1)
+            present = matrix.sum(axis=1) > 0
+            values.append(np.mean(2 * np.diag(matrix)[present] / total[present]))
+        return np.array(values)
+
+    return statistic

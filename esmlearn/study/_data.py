@@ -1,0 +1,195 @@
+"""From what a user gives to what is studied: every row that is left out is counted."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from esmlearn.clustering import HomologyGraph, deduplicate, homology_graph
+from esmlearn.exceptions import DataError
+from esmlearn.io import check_target
+from esmlearn.over_sampling import TargetRegions
+from esmlearn.study._baselines import make_regions
+from esmlearn.utils._sequences import check_sequences, count_sequence_features
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """The proteins of a study.
+
+    Attributes
+    ----------
+    ids : ndarray of str of shape (n_sequences,)
+        Unique ids.
+    sequences : ndarray of str of shape (n_sequences,)
+        Distinct proteins.
+    y : ndarray of shape (n_sequences,)
+        Targets.
+    task : {"regression", "classification"}
+        What is predicted.
+    regions : TargetRegions or None
+        Fitted regions of a continuous target.
+    classes : list of str or None
+        Sorted classes.
+    rare : ndarray of bool or None
+        Which classes are rare: those with fewer rows than the mean class.
+    components : ndarray of int of shape (n_sequences,)
+        Homology component of each protein.
+    filters : list of dict
+        What was done to the rows: ``step``, ``rows`` (left) and ``removed``.
+    counts : dict
+        What the sequences are like.
+    description : dict
+        Of the homology graph.
+    """
+
+    ids: np.ndarray
+    sequences: np.ndarray
+    y: np.ndarray
+    task: str
+    regions: TargetRegions | None
+    classes: list[str] | None
+    rare: np.ndarray | None
+    components: np.ndarray = field(repr=False)
+    filters: list[dict[str, Any]]
+    counts: dict[str, int]
+    description: dict[str, Any]
+
+    @property
+    def n_components(self) -> int:
+        """Number of homology components."""
+        return len(np.unique(self.components))
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Region or class of each protein, as text or number."""
+        return self.y if self.regions is None else self.regions.region(self.y)
+
+    def table(self) -> pd.DataFrame:
+        """Return id, sequence, target and component as a table."""
+        columns = {
+            "id": self.ids,
+            "sequence": self.sequences,
+            "target": self.y,
+            "component": self.components,
+        }
+        return pd.DataFrame(columns)
+
+
+def prepare(
+    sequences: Any,
+    y: Any,
+    *,
+    ids: Any = None,
+    task: Any = "auto",
+    regions: Any = None,
+    redundancy: float | None = 0.95,
+    n_splits: int = 5,
+    n_jobs: int | None = None,
+    **homology: Any,
+) -> tuple[StudyData, HomologyGraph]:
+    """Validate proteins, remove redundancy, and find out who is related to whom.
+
+    Parameters
+    ----------
+    sequences : array-like of str of shape (n_sequences,)
+        Proteins.
+    y : array-like of shape (n_sequences,)
+        Targets.
+    ids : array-like of str, default=None
+        Unique ids; None numbers the rows.
+    task : {"auto", "regression", "classification"}, default="auto"
+        What is predicted.
+    regions : TargetRegions, array-like or None, default=None
+        How a continuous target is divided.
+    redundancy : float or None, default=0.95
+        Identity from which on proteins are merged; None merges identical ones alone.
+    n_splits : int, default=5
+        Folds that will be made.
+    n_jobs : int or None, default=None
+        Threads of the searches.
+    **homology : dict
+        Parameters of `homology_graph`.
+
+    Returns
+    -------
+    data : StudyData
+        What is studied.
+    graph : HomologyGraph
+        Who is related to whom.
+    """
+    texts = check_sequences(sequences, name="sequences", min_sequences=2 * n_splits)
+    names = _check_ids(ids, len(texts))
+    if len(y) != len(texts):
+        raise DataError(f"y has {len(y)} targets for {len(texts)} sequences; expected as many.")
+    values, task = check_target(y, task=task, ids=names)
+    filters = [{"step": "valid sequences with a target", "rows": len(texts), "removed": 0}]
+    kept = deduplicate(texts, values, identity=redundancy or 1.0, coverage=0.9, n_jobs=n_jobs)
+    rows = kept.indices
+    merged = np.asarray(kept.y)
+    step = "identical sequences merged"
+    if redundancy:
+        step = f"merged at {redundancy:.0%} identity by {kept.description['engine']}"
+    filters.append({"step": step, "rows": len(rows), "removed": len(texts) - len(rows)})
+    filters[-1]["conflicts"] = len(kept.conflicts)
+    check_target(merged, task=task, ids=names[rows])
+    chosen = np.array(texts, dtype=object)[rows]
+    graph = homology_graph(chosen, n_jobs=n_jobs, **homology)
+    fitted, classes, rare = _divide(merged, task, regions, n_splits)
+    data = StudyData(
+        ids=names[rows],
+        sequences=chosen,
+        y=merged,
+        task=task,
+        regions=fitted,
+        classes=classes,
+        rare=rare,
+        components=graph.components()[graph.node_of(chosen)],
+        filters=filters,
+        counts=count_sequence_features(texts),
+        description=dict(graph.description),
+    )
+    return data, graph
+
+
+def _check_ids(ids: Any, n: int) -> np.ndarray:
+    """Return unique ids, numbers where none were given."""
+    if ids is None:
+        return np.array([f"row_{i}" for i in range(n)], dtype=object)
+    names = np.array([str(i) for i in ids], dtype=object)
+    if len(names) != n:
+        raise DataError(f"ids has {len(names)} entries for {n} sequences; expected as many.")
+    twice = np.flatnonzero(pd.Series(names).duplicated())
+    if len(twice):
+        raise DataError(f"ids[{twice[0]}] is {names[twice[0]]!r} again; expected unique ids.")
+    return names
+
+
+def _divide(
+    y: np.ndarray, task: str, regions: Any, n_splits: int
+) -> tuple[TargetRegions | None, list[str] | None, np.ndarray | None]:
+    """Return fitted regions, or classes and which of them are rare."""
+    if task == "regression":
+        return choose_regions(y, regions), None, None
+    classes, counts = np.unique(y, return_counts=True)
+    few = int(np.argmin(counts))
+    if counts[few] < n_splits:
+        raise DataError(
+            f"The class {classes[few]!r} has {counts[few]} protein(s) after redundancy removal; "
+            f"expected at least {n_splits}, one per fold. Merge it with another class, remove it, "
+            f"or take fewer folds."
+        )
+    return None, [str(c) for c in classes], counts < counts.mean()
+
+
+def choose_regions(y: np.ndarray, regions: Any) -> TargetRegions:
+    """Return fitted regions; where none is rare by relevance, the outer 5 % are.
+
+    A target without outliers has no rare region, and nothing could be over-sampled; the tails are
+    then what a protein engineer looks for all the same.
+    """
+    fitted = make_regions(regions).fit(y)
+    if regions is None and not fitted.rare_.any():
+        return TargetRegions(method="quantile", quantiles=(0.05, 0.95), rare=[0, -1]).fit(y)
+    return fitted

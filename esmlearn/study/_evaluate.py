@@ -1,0 +1,127 @@
+"""One candidate on one fold: fit, predict, measure, keep."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from esmlearn.study._candidates import Candidate, PipelineFactory
+from esmlearn.study._data import StudyData
+from esmlearn.study._metrics import classification_metrics, regression_metrics
+from esmlearn.study._store import WorkFolder
+
+
+@dataclass(frozen=True)
+class Task:
+    """One candidate on one fold of one split.
+
+    Attributes
+    ----------
+    candidate : Candidate
+        What is fitted.
+    split : {"homology", "random"}
+        How the folds were made.
+    fold : int
+        Number of the test fold.
+    train, test : ndarray of int
+        Rows.
+    """
+
+    candidate: Candidate
+    split: str
+    fold: int
+    train: np.ndarray
+    test: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """Name of the piece in the work folder."""
+        return f"{self.split}-{self.fold}-{self.candidate.name}"
+
+
+def evaluate(task: Task, data: StudyData, factory: PipelineFactory, store: WorkFolder) -> None:
+    """Fit and measure one candidate on one fold, and keep the result in the work folder.
+
+    One thread does it all: sums in another order would change the last digits of a result.
+    """
+    X, y = data.sequences, data.y
+    with warnings.catch_warnings(record=True) as caught, one_thread():
+        warnings.simplefilter("always")
+        pipeline = factory(task.candidate).fit(X[task.train], y[task.train])
+        prediction = pipeline.predict(X[task.test])
+        scores = _scores(pipeline, X[task.test], data) if data.classes is not None else None
+    if data.regions is not None:
+        metrics, table = regression_metrics(y[task.test], prediction, data.regions)
+    else:
+        assert data.classes is not None
+        assert data.rare is not None
+        metrics, table = classification_metrics(
+            y[task.test], prediction, scores, data.classes, data.rare
+        )
+    store.write(
+        task.name,
+        {
+            "split": task.split,
+            "fold": task.fold,
+            "candidate": task.candidate.name,
+            "model": task.candidate.model,
+            "resampler": task.candidate.resampler,
+            "level": task.candidate.level,
+            "n_train": len(task.train),
+            "n_test": len(task.test),
+            "metrics": metrics,
+            "regions": table,
+            "test": task.test.tolist(),
+            "prediction": prediction.tolist(),
+            **_training(pipeline),
+            "notes": sorted({f"{w.category.__name__}: {w.message}" for w in caught}),
+        },
+    )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let everything in this block use one thread, in BLAS, OpenMP and torch."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _scores(pipeline: Any, X: np.ndarray, data: StudyData) -> np.ndarray | None:
+    """Return a column of scores per class of the study; a class never trained on scores lowest."""
+    method = next((m for m in ("predict_proba", "decision_function") if hasattr(pipeline, m)), None)
+    if method is None:
+        return None
+    scores = np.asarray(getattr(pipeline, method)(X), dtype=float)
+    if scores.ndim == 1:
+        scores = np.column_stack([-scores, scores])
+    assert data.classes is not None
+    full = np.full((len(X), len(data.classes)), scores.min() - 1.0)
+    full[:, np.searchsorted(data.classes, pipeline.classes_)] = scores
+    return full
+
+
+def _training(pipeline: Any) -> dict[str, Any]:
+    """Return what a network tells about its training, and what an inner search chose."""
+    told: dict[str, Any] = {}
+    if hasattr(pipeline, "best_params_"):
+        told["chosen"] = {k: str(v) for k, v in pipeline.best_params_.items()}
+        pipeline = pipeline.best_estimator_
+    model = pipeline.steps[-1][1]
+    if hasattr(model, "history_"):
+        keys = ("epoch", "train_loss", "valid_loss")
+        told["history"] = [
+            {k: float(row[k]) for k in keys if row.get(k) is not None} for row in model.history_
+        ]
+        told["best_epoch"] = int(model.best_iter_)
+    return told
