@@ -59,8 +59,7 @@ def cut_with_metis(
     )
     partition = pymetis.part_graph(
         n_parts,
-        xadj=adjacency.indptr.astype(np.int32),
-        adjncy=adjacency.indices.astype(np.int32),
+        pymetis.CSRAdjacency(adjacency.indptr.astype(np.int32), adjacency.indices.astype(np.int32)),
         vweights=rows.astype(np.int32),
         recursive=False,
         options=options,

@@ -118,6 +118,9 @@ def _check_target(y: ArrayLike | None, n_rows: int, *, name: str = "y") -> NDArr
             f"{name}[{index}] is {target[index]!r}; expected a value for every sequence. Remove "
             f"rows without a target first, or use stratify=False."
         )
+    if target.dtype.kind == "f" and np.isinf(target).any():
+        index = int(np.flatnonzero(np.isinf(target))[0])
+        raise DataError(f"{name}[{index}] is {target[index]!r}; expected a finite number.")
     return target
 
 
@@ -138,9 +141,6 @@ def _region_strata(regions: Any, y: NDArray[Any]) -> Strata:
 
 def _bin_strata(y: NDArray[np.float64], min_rows: int) -> Strata:
     """Return bins of a continuous target, finer in the tails."""
-    if not np.isfinite(y).all():
-        index = int(np.flatnonzero(~np.isfinite(y))[0])
-        raise DataError(f"y[{index}] is {y[index]!r}; expected a finite number.")
     edges = np.unique(np.quantile(y, CUT_POINTS))
     edges = _join_small_bins(y, edges[(edges > y.min()) & (edges <= y.max())], min_rows)
     codes = np.searchsorted(edges, y, side="right")
