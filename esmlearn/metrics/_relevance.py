@@ -219,5 +219,5 @@ def spearman(y_true: ArrayLike, y_pred: ArrayLike, *, constant: float = 0.0) -> 
     y_true, y_pred = check_predictions(y_true, y_pred)
     ranks = np.vstack([rankdata(y_true), rankdata(y_pred)])
     ranks -= ranks.mean(axis=1, keepdims=True)
-    norm = np.sqrt((ranks**2).sum(axis=1)).prod()
-    return float(np.clip(np.dot(*ranks) / norm, -1, 1)) if norm > 0 else float(constant)
+    covariance, variance_product = np.dot(*ranks), (ranks**2).sum(axis=1).prod()
+    return float(covariance / np.sqrt(variance_product)) if variance_product else float(constant)

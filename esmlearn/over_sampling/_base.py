@@ -38,6 +38,48 @@ class BaseRegionSampler(BaseSampler):
     rare: ArrayLike | None
     target: str
 
+    def fit(self, X: Any, y: Any) -> "BaseRegionSampler":
+        """Check the rows and learn the regions, without resampling.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Target.
+
+        Returns
+        -------
+        self : object
+            The estimator with `regions_` and `sampling_strategy_`.
+        """
+        self._read(X, y)
+        self._plan()
+        return self
+
+    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Resample the rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Target.
+
+        Returns
+        -------
+        X_resampled : same type as X, of shape (n_resampled, n_features)
+            The resampled features.
+        y_resampled : same type as y, of shape (n_resampled,)
+            Their targets.
+        """
+        return self._resample(X, y)
+
+    def _plan(self) -> dict:
+        """Decide how many rows each region shall have; set `sampling_strategy_`."""
+        raise NotImplementedError
+
     def _resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
         """Read the rows, resample them, and give them back as they came."""
         features, values = self._fit_resample(self._read(X, y), **params)
@@ -138,6 +180,10 @@ class BaseRegionSampler(BaseSampler):
         if self.regions_ is None:
             return int(np.flatnonzero(self._class_mask([name]))[0])
         return int(np.flatnonzero(check_region_numbers([name], len(self.region_names_)))[0])
+
+    def _region_name(self, number: int) -> Any:
+        """Name of a region or class, as a plain Python value."""
+        return self.region_names_.tolist()[number]
 
     def _region_text(self, number: int) -> str:
         """Name a region or class in a message."""

@@ -12,6 +12,7 @@ from imblearn.over_sampling import (
     RandomOverSampler,
 )
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.neighbors import NearestNeighbors
@@ -63,6 +64,20 @@ def random_copies(rows: Rows, region: int, n_new: int, random_state: np.random.R
     """Copy randomly chosen rows of a region."""
     members = np.flatnonzero(rows.labels == region)
     return copies(rows, random_state.choice(members, n_new))
+
+
+def join(parts: list[Synthetic], rows: Rows) -> Synthetic:
+    """Join new rows by region, inside a region in the order in which they were made."""
+    if not parts:
+        return copies(rows, np.empty(0, dtype=np.intp))
+    if len(parts) == 1:
+        return parts[0]
+    blocks = [part.X for part in parts]
+    X = sparse.vstack(blocks, format="csr") if sparse.issparse(rows.X) else np.vstack(blocks)
+    y, region = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
+    parents = np.vstack([part.parents for part in parts])
+    order = np.argsort(region, kind="stable")
+    return Synthetic(X[order], y[order], region[order], parents[order])
 
 
 def make_sampler(sampler: Any, *, random_state: int | None) -> Any:

@@ -22,7 +22,7 @@ class Partners:
 
     Attributes
     ----------
-    n_alone : int
+    alone : list of int
         Rows that were asked for partners and have none; they are their own neighbours, and what
         is made from them are copies.
     """
@@ -30,7 +30,7 @@ class Partners:
     def __init__(self, families: NDArray, kind: str) -> None:
         self.families = families
         self.kind = kind
-        self.n_alone = 0
+        self.alone: list[int] = []
 
     def table(
         self, search: NearestNeighbors, inside: Any, at: Any, fitted: NDArray, query: NDArray
@@ -46,7 +46,8 @@ class Partners:
         find = self._within if self.kind == "within" else self._between
         for row, partners in find(search, inside, at, fitted, query):
             partners = partners[:n_partners]
-            self.n_alone += not len(partners)
+            if not len(partners):
+                self.alone.append(int(query[row]))
             table[row, 1:] = np.resize(partners if len(partners) else table[row, :1], n_partners)
         return table
 

@@ -1,26 +1,24 @@
 """RegionOverSampler: any over-sampler of imbalanced-learn, for a continuous target."""
 
-import warnings
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_consistent_length
 
-from esmlearn.exceptions import DataError, ResamplingWarning
-from esmlearn.over_sampling._base import LEVEL_CONSTRAINTS, BaseRegionSampler, check_level
-from esmlearn.over_sampling._containers import stack_rows
-from esmlearn.over_sampling._delegate import SAMPLERS, Rows, Synthetic, copies, make_sampler
+from esmlearn.exceptions import DataError
+from esmlearn.over_sampling._base import LEVEL_CONSTRAINTS
+from esmlearn.over_sampling._delegate import SAMPLERS, Rows, copies, make_sampler
 from esmlearn.over_sampling._families import Partners
-from esmlearn.over_sampling._plan import Plan
+from esmlearn.over_sampling._growing import GrowingSampler
 from esmlearn.over_sampling._regions import TargetRegions
+from esmlearn.over_sampling._work import Work
 
 
-class RegionOverSampler(BaseRegionSampler):
+class RegionOverSampler(GrowingSampler):
     """Add synthetic rows to the rare regions of a continuous target, or to rare classes.
 
     Any over-sampler of imbalanced-learn does the work, as if regions were classes; the features of
@@ -128,7 +126,7 @@ class RegionOverSampler(BaseRegionSampler):
     """
 
     _parameter_constraints: dict = {
-        **BaseRegionSampler._parameter_constraints,
+        **GrowingSampler._parameter_constraints,
         "sampler": [StrOptions(set(SAMPLERS)), HasMethods(["fit_resample", "set_params"]), None],
         "level": LEVEL_CONSTRAINTS,
         "families": [StrOptions({"any", "within", "between"})],
@@ -160,24 +158,6 @@ class RegionOverSampler(BaseRegionSampler):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any) -> "RegionOverSampler":
-        """Check the rows and learn the regions, without resampling.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
-            Features.
-        y : array-like of shape (n_samples,)
-            Target.
-
-        Returns
-        -------
-        self : RegionOverSampler
-            The estimator with `regions_` and `sampling_strategy_`.
-        """
-        self._rows_to_add(self._read(X, y))
-        return self
-
     def fit_resample(self, X: Any, y: Any, groups: ArrayLike | None = None) -> tuple[Any, Any]:
         """Append synthetic rows.
 
@@ -206,47 +186,32 @@ class RegionOverSampler(BaseRegionSampler):
         return self._resample(X, y, groups=groups)
 
     def _fit_resample(self, rows: Rows, groups: ArrayLike | None = None) -> tuple[Any, NDArray]:
-        n_new = self._rows_to_add(rows)
-        if self.sampler is None or not any(n_new.values()):
-            synthetic = copies(rows, np.empty(0, dtype=np.intp))
-            self._record(synthetic, None, n_new)
-        else:
-            synthetic = self._make(rows, n_new, self._partners(groups, len(rows.labels)))
-        features = stack_rows(rows.X, [synthetic.X] if len(synthetic.y) else [])
-        return features, np.concatenate([rows.y, synthetic.y])
+        n_new = self._plan()
+        if self._is_off or not any(n_new.values()):
+            nothing = copies(rows, np.empty(0, dtype=np.intp))
+            return self._append(rows, nothing, n_new, used={}, notes={})
+        work = Work(
+            rows=rows,
+            n_new=n_new,
+            names={region: self._region_text(region) for region in n_new},
+            fallback=self.fallback,
+            seed=self._seed(),
+            partners=self._partners(groups, len(rows.labels)),
+            n_jobs=self.n_jobs,
+        )
+        synthetic = work.run(make_sampler(self.sampler, random_state=work.seed))
+        return self._append(rows, synthetic, n_new, used=work.used, notes=work.notes)
+
+    @property
+    def _is_off(self) -> bool:
+        return self.sampler is None
 
     @property
     def _makes_copies(self) -> bool:
-        """Whether all new rows are copies of training rows, whatever the data."""
         if self.sampler is None or self.sampler == "random":
             return True
         is_random = type(self.sampler) is SAMPLERS["random"]
         return bool(is_random and self.sampler.shrinkage is None)
-
-    def _rows_to_add(self, rows: Rows) -> dict[int, int]:
-        """How many rows each region is to get; sets `sampling_strategy_`."""
-        if isinstance(self.level, dict):
-            check_level(self.level)
-            percent = {self._region_number(name): p for name, p in self.level.items()}
-            n_new = {r: round(self.counts_[r] * percent[r] / 100) for r in sorted(percent)}
-        else:
-            n_new = {r: self._rows_by_level(r) for r in np.flatnonzero(self.rare_).tolist()}
-        if not n_new and self.sampler is not None:
-            warnings.warn(
-                "No region of the target is rare, so no rows were added. Name regions with rare= "
-                "or level=, or lower the threshold of TargetRegions.",
-                ResamplingWarning,
-                stacklevel=3,
-            )
-        self.sampling_strategy_ = {
-            self.region_names_[r].item(): int(self.counts_[r] + n) for r, n in n_new.items()
-        }
-        return n_new
-
-    def _rows_by_level(self, region: int) -> int:
-        if self.level == "balance":
-            return int(self.counts_.max() - self.counts_[region])
-        return round(self.counts_[region] * self.level / 100)
 
     def _partners(self, groups: ArrayLike | None, n_samples: int) -> Partners | None:
         if self.families == "any":
@@ -260,64 +225,9 @@ class RegionOverSampler(BaseRegionSampler):
         check_consistent_length(groups, np.empty(n_samples))
         return Partners(np.unique(np.asarray(groups), return_inverse=True)[1], self.families)
 
-    def _make(self, rows: Rows, n_new: dict[int, int], partners: Partners | None) -> Synthetic:
-        """Let the sampler work, by the rules of `Plan`."""
-        seed = self._seed()
-        plan = Plan(
-            rows=rows,
-            n_new=n_new,
-            names={region: self._region_text(region) for region in n_new},
-            fallback=self.fallback,
-            seed=seed,
-            partners=partners,
-            n_jobs=self.n_jobs,
-        )
-        synthetic = plan.run(make_sampler(self.sampler, random_state=seed))
-        if partners is not None and partners.n_alone:
-            warnings.warn(
-                f"{partners.n_alone} rows have no partner {self.families} families; what was "
-                "made from them are copies.",
-                ResamplingWarning,
-                stacklevel=3,
-            )
-        self._record(synthetic, plan, n_new)
-        return synthetic
-
     def _seed(self) -> int | None:
         if self.random_state is None:
             return None
         if isinstance(self.random_state, Integral):
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-
-    def _record(self, synthetic: Synthetic, plan: Plan | None, n_new: dict[int, int]) -> None:
-        """Set the attributes that tell what was made."""
-        self.synthetic_region_ = self.region_names_[synthetic.region]
-        self.parents_ = synthetic.parents
-        if self._makes_copies:
-            originals = np.arange(self.n_original_)
-            self.sample_indices_ = np.concatenate([originals, synthetic.parents[:, 0]])
-        regions = list(n_new)
-        made = np.array([int(np.sum(synthetic.region == region)) for region in regions], dtype=int)
-        self.report_ = pd.DataFrame(
-            {
-                "n_members": self.counts_[regions].astype(int),
-                "n_asked": np.array(list(n_new.values()), dtype=int),
-                "n_made": made,
-                "n_outside": [self._count_outside(synthetic, region) for region in regions],
-                "sampler": [plan.used.get(region, "") if plan else "" for region in regions],
-                "notes": ["; ".join(plan.notes.get(r, [])) if plan else "" for r in regions],
-            },
-            index=pd.Index(self.region_names_[regions], name="region"),
-        )
-
-    def _count_outside(self, synthetic: Synthetic, region: int) -> int:
-        if self.regions_ is None:
-            return 0
-        made: NDArray = synthetic.y[synthetic.region == region]
-        return int(np.sum(self.regions_.region(made) != region))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.sampler_tags.sample_indices = self._makes_copies
-        return tags

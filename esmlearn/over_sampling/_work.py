@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from imblearn.over_sampling import SMOTE
-from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError
@@ -20,8 +19,8 @@ from esmlearn.exceptions import DataError, ResamplingWarning
 from esmlearn.over_sampling._delegate import (
     Rows,
     Synthetic,
-    copies,
     delegate,
+    join,
     n_neighbors,
     neighbors_name,
     random_copies,
@@ -32,7 +31,7 @@ SHORTFALL = 0.05  # rounding (ADASYN) costs less than this
 
 
 @dataclass
-class Plan:
+class Work:
     """Brings regions to their wanted numbers of rows, and keeps a record of how.
 
     Parameters
@@ -83,7 +82,8 @@ class Plan:
             reason = "it has a single member, which was copied" if k else None
             parts.append(self._copies(sampler, region, reason))
         self._check_counts(parts)
-        return _ordered(parts, self.rows)
+        self._check_partners()
+        return join(parts, self.rows)
 
     def _attempt(self, sampler: Any, regions: list[int]) -> list[Synthetic]:
         """Run the sampler on several regions at once, or one by one if that fails."""
@@ -147,6 +147,13 @@ class Plan:
         self.notes.setdefault(region, []).append(text)
         warnings.warn(f"{self.names[region]}: {text}.", ResamplingWarning, stacklevel=5)
 
+    def _check_partners(self) -> None:
+        """Record rows that found no partner in, or outside of, their family."""
+        alone = np.array(self.partners.alone if self.partners else [], dtype=np.intp)
+        regions, counts = np.unique(self.rows.labels[alone], return_counts=True)
+        for region, count in zip(regions.tolist(), counts, strict=True):
+            self._note(region, f"{count} members had no partner and were copied")
+
     def _check_counts(self, parts: list[Synthetic]) -> None:
         """Record how many rows were made, and warn where they are clearly too few."""
         made = [part.region for part in parts] or [np.empty(0, dtype=np.intp)]
@@ -160,18 +167,3 @@ class Plan:
 def _only(parts: list[Synthetic]) -> Synthetic:
     (part,) = parts
     return part
-
-
-def _ordered(parts: list[Synthetic], rows: Rows) -> Synthetic:
-    """Join new rows by region, inside a region in the order in which they were made."""
-    if not parts:
-        return copies(rows, np.empty(0, dtype=np.intp))
-    if len(parts) == 1:
-        return parts[0]
-    blocks = [part.X for part in parts]
-    X = sparse.vstack(blocks, format="csr") if sparse.issparse(rows.X) else np.vstack(blocks)
-    y, region = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
-    order = np.argsort(region, kind="stable")
-    return Synthetic(
-        X[order], y[order], region[order], np.vstack([p.parents for p in parts])[order]
-    )

@@ -1,0 +1,91 @@
+"""What the samplers share that append rows to rare regions: how many, and the record of them."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from esmlearn.exceptions import ResamplingWarning
+from esmlearn.over_sampling._base import BaseRegionSampler, check_level
+from esmlearn.over_sampling._containers import stack_rows
+from esmlearn.over_sampling._delegate import Rows, Synthetic
+
+
+class GrowingSampler(BaseRegionSampler):
+    """Base of the samplers that add rows to regions; subclasses have the parameter `level`."""
+
+    level: float | dict | str
+
+    def _plan(self) -> dict[int, int]:
+        """How many rows each region is to get; sets `sampling_strategy_`."""
+        if isinstance(self.level, dict):
+            check_level(self.level)
+            percent = {self._region_number(name): p for name, p in self.level.items()}
+            n_new = {r: round(self.counts_[r] * percent[r] / 100) for r in sorted(percent)}
+        else:
+            n_new = {r: self._rows_by_level(r) for r in np.flatnonzero(self.rare_).tolist()}
+        if not n_new and not self._is_off:
+            warnings.warn(
+                "No region of the target is rare, so no rows were added. Name regions with rare= "
+                "or level=, or lower the threshold of TargetRegions.",
+                ResamplingWarning,
+                stacklevel=4,
+            )
+        self.sampling_strategy_ = {
+            self._region_name(r): int(self.counts_[r] + n) for r, n in n_new.items()
+        }
+        return n_new
+
+    @property
+    def _is_off(self) -> bool:
+        """Whether the user switched resampling off."""
+        return False
+
+    def _rows_by_level(self, region: int) -> int:
+        if self.level == "balance":
+            return int(self.counts_.max() - self.counts_[region])
+        return round(self.counts_[region] * self.level / 100)
+
+    def _append(
+        self,
+        rows: Rows,
+        synthetic: Synthetic,
+        n_new: dict[int, int],
+        *,
+        used: dict[int, str],
+        notes: dict[int, list[str]],
+    ) -> tuple[Any, NDArray]:
+        """Append new rows to the training rows, and keep a record of them."""
+        self.synthetic_region_ = self.region_names_[synthetic.region]
+        self.parents_ = synthetic.parents
+        if self._makes_copies:
+            originals = np.arange(self.n_original_)
+            self.sample_indices_ = np.concatenate([originals, synthetic.parents[:, 0]])
+        regions = list(n_new)
+        self.report_ = pd.DataFrame(
+            {
+                "n_members": self.counts_[regions].astype(int),
+                "n_asked": np.array(list(n_new.values()), dtype=int),
+                "n_made": [int(np.sum(synthetic.region == r)) for r in regions],
+                "n_outside": [self._count_outside(synthetic, r) for r in regions],
+                "sampler": [used.get(r, "") for r in regions],
+                "notes": ["; ".join(notes.get(r, [])) for r in regions],
+            },
+            index=pd.Index(self.region_names_[regions], name="region"),
+        )
+        features = stack_rows(rows.X, [synthetic.X] if len(synthetic.y) else [])
+        return features, np.concatenate([rows.y, synthetic.y])
+
+    def _count_outside(self, synthetic: Synthetic, region: int) -> int:
+        """New rows whose target lies outside of the region they were made for."""
+        if self.regions_ is None:
+            return 0
+        made = synthetic.y[synthetic.region == region]
+        return int(np.sum(self.regions_.region(made) != region))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.sampler_tags.sample_indices = self._makes_copies
+        return tags
