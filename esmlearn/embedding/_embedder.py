@@ -199,8 +199,8 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         -----
         ``report_`` counts what the policies met: sequences, distinct ones, duplicates, lower-case,
         with ambiguous residues (B J O U X Z), with gaps or stops (``. - *``), short, long,
-        windowed, truncated, cached, computed. ESM's alphabet has tokens for B O U X Z ``.`` and ``-``;
-        J and ``*`` become its unknown token.
+        windowed, truncated, cached, computed. ESM's alphabet has tokens for B O U X Z ``.``
+        and ``-``; J and ``*`` become its unknown token.
         """
         self._validate_params()
         sequences = check_sequences(X)

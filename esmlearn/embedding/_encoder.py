@@ -109,6 +109,7 @@ class ESMEncoder:
         self._token_dropout = checkpoint.token_dropout
         self._alphabet = alphabet(info.architecture)
         self.n_prefix, self.n_suffix = 1, int(self._alphabet.append_eos)
+        self.mask_token = self._alphabet.mask
         self._epsilon = 1e-12 if info.architecture == "esm1" else 1e-5
         self._workspace = _Workspace(self.device)
         self._rotary = info.architecture == "esm2"

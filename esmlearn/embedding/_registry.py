@@ -77,6 +77,8 @@ class Encoder(Protocol):
         As in ModelInfo.
     n_prefix, n_suffix : int
         Special tokens before and after the residues.
+    mask_token : int
+        The token that hides a residue.
     lock : context manager
         Held by whoever runs the model: its buffers are reused from call to call.
     """
@@ -85,6 +87,7 @@ class Encoder(Protocol):
     width: int
     n_prefix: int
     n_suffix: int
+    mask_token: int
     lock: AbstractContextManager[Any]
 
     def tokenize(self, sequence: str) -> np.ndarray:
@@ -214,7 +217,8 @@ def resolve_model(model: str | os.PathLike[str]) -> Source:
             return Source(family, path.resolve())
     raise CheckpointError(
         f"{path} is no checkpoint of a known model family ({', '.join(families())}); expected a "
-        f"file that fair-esm released or write_untrained_checkpoint wrote."
+        f"file that fair-esm released or write_untrained_checkpoint wrote. One of that kind may be "
+        f"damaged or cut short: fetch it again."
     )
 
 

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 MODELS_KEPT = 2
 _loaded: "OrderedDict[tuple[str, ...], Encoder]" = OrderedDict()
 _loading = Lock()
+# What memory has held, by model: a batch that failed once is not tried again.
+_budgets: dict[str, int] = {}
 
 
 def resolve_device(device: str) -> str:
@@ -75,6 +77,7 @@ def release_models() -> None:
     """Forget the models that this process has loaded, and with them their memory."""
     with _loading:
         _loaded.clear()
+        _budgets.clear()
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ def _run_within_memory(
     take: Callable[[Sequence[_Part], Sequence[Tensor]], Any],
 ) -> None:
     """Run parts through the model, halving the number of tokens at once when memory runs out."""
-    budget, done = settings.budget, 0
+    budget, done = min(settings.budget, _budgets.get(settings.digest, settings.budget)), 0
     while done < len(parts):
         stop = done + 1
         tokens = len(parts[done].tokens)
@@ -187,6 +190,7 @@ def _run_within_memory(
             if not _is_out_of_memory(error):
                 raise
             budget = _halve(budget, alone=stop == done + 1, length=tokens, error=error)
+            _budgets[settings.digest] = budget
             continue
         take(parts[done:stop], states)
         done = stop

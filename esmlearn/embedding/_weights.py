@@ -101,15 +101,6 @@ def fetch_checkpoint(name: str) -> Path:
     return path
 
 
-def is_checkpoint(path: Path) -> bool:
-    """Tell whether a file is an ESM checkpoint; one that cannot be read is not."""
-    try:
-        read_checkpoint(path)
-    except CheckpointError:
-        return False
-    return True
-
-
 def _load_file(path: Path) -> dict[str, Any]:
     """Unpickle a checkpoint without running code from it."""
     with torch.serialization.safe_globals([argparse.Namespace]):
