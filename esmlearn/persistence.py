@@ -290,19 +290,19 @@ def _read(path: Path, digest: str | None) -> tuple[dict[str, Any], bytes]:
             names = archive.namelist()
             if sorted(names) != sorted(_ENTRIES):
                 raise DataError(
-                    f"{path} holds {', '.join(names) or 'nothing'}; expected {', '.join(_ENTRIES)}. "
-                    f"It was not written by esmlearn.persistence.save."
+                    f"{path} holds {', '.join(names) or 'nothing'}; expected "
+                    f"{', '.join(_ENTRIES)}. It was not written by esmlearn.persistence.save."
                 )
             if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
                 raise DataError(f"{path} would unpack to more than {_MAX_BYTES >> 30} GiB.")
             about, model, written = (archive.read(name) for name in _ENTRIES)
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
         raise DataError(f"{path} is no intact saved model ({error}); save it again.") from error
-    found = _digest(about, model)
-    if found != written.decode("ascii", "replace") or (digest is not None and found != digest):
+    found, expected = _digest(about, model), digest or written.decode("ascii", "replace")
+    if found != expected or found.encode() != written:
         raise DataError(
-            f"{path} has the digest {found}; expected {digest or written.decode('ascii', 'replace')}."
-            f" It was changed after saving; nothing was loaded."
+            f"{path} has the digest {found}; expected {expected}. It was changed after saving, or "
+            f"is another model; nothing was loaded."
         )
     described = json.loads(about)
     if described["format"] != _FORMAT:

@@ -98,7 +98,7 @@ def default_models(task: str, *, regions: Any = None, random_state: int = 0) -> 
     >>> list(default_models("classification"))
     ['dummy', 'logistic', 'sgd', 'ridge', 'forest', 'network']
     """
-    forest = dict(n_estimators=100, min_samples_leaf=3, random_state=random_state)
+    forest = {"n_estimators": 100, "min_samples_leaf": 3, "random_state": random_state}
     if task == "regression":
         from esmlearn.neural_network import MLPRegressor
 

@@ -1,4 +1,4 @@
-"""The work folder of a study: one file per finished piece, so that a kill costs what was in flight."""
+"""The work folder of a study: one file per finished piece, so that a kill costs little."""
 
 import hashlib
 import json

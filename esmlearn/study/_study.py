@@ -320,7 +320,7 @@ class Study(BaseEstimator):
         from esmlearn.model_selection import CDHitGroupSplitter, CDHitShuffleSplit
 
         data = self.data_
-        homology: dict[str, Any] = dict(identity=self.identity, coverage=self.coverage)
+        homology: dict[str, Any] = {"identity": self.identity, "coverage": self.coverage}
         regions = None if data.regions is None else clone(data.regions)
         inner = CDHitGroupSplitter(self.n_inner_splits, random_state=self.random_state, **homology)
         validation = CDHitShuffleSplit(

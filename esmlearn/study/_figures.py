@@ -1,0 +1,246 @@
+"""The figures of a report, as SVG that takes its ink from the page."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from esmlearn.plotting import (
+    EmbeddingPCADisplay,
+    FoldsDisplay,
+    LeakageDisplay,
+    LearningCurveDisplay,
+    PredictionErrorByRegionDisplay,
+    RegionConfusionDisplay,
+    ResamplingLevelDisplay,
+    TargetRegionsDisplay,
+)
+from esmlearn.study._metrics import metrics_of
+from esmlearn.utils._optional import import_optional
+
+if TYPE_CHECKING:
+    from esmlearn.study._study import Study
+
+#: A colour that no figure uses: ink is drawn with it and becomes the page's text colour.
+_INK = "#0b0c0d"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a report.
+
+    Attributes
+    ----------
+    name : str
+        Name of its file.
+    title : str
+        What it shows.
+    caption : str
+        How to read it.
+    svg : str
+        The picture, its ink in the page's text colour.
+    """
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+
+    @property
+    def standalone(self) -> str:
+        """The picture as a file of its own, dark on white."""
+        head, body = self.svg.split(">", 1)
+        return f'<?xml version="1.0"?>\n{head} style="background:#fff;color:#222">{body}'
+
+
+def draw_figures(study: "Study") -> list[Figure]:
+    """Draw every figure of a study.
+
+    Parameters
+    ----------
+    study : Study
+        A fitted study.
+
+    Returns
+    -------
+    figures : list of Figure
+        In the order of the report.
+    """
+    figures = []
+    for name, title, caption, draw in _plan(study):
+        with _page_style() as pyplot:
+            figure = draw().figure_
+            figures.append(Figure(name, title, caption, _svg(figure, name)))
+            pyplot.close(figure)
+    return figures
+
+
+@contextmanager
+def _page_style() -> Iterator[Any]:
+    """Draw without a window, with ink that can be told from everything else."""
+    matplotlib = import_optional("matplotlib", extra="study", purpose="A report")
+    pyplot = import_optional("matplotlib.pyplot", extra="study", purpose="A report")
+    inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+    style = {
+        **dict.fromkeys(inked, _INK),
+        "hatch.color": _INK,
+        "axes.facecolor": "none",
+        "figure.facecolor": "none",
+        "savefig.facecolor": "none",
+        "font.size": 10,
+        "svg.hashsalt": "esmlearn",
+        "savefig.dpi": 150,
+    }
+    backend = matplotlib.get_backend()
+    with matplotlib.rc_context(style):
+        pyplot.switch_backend("Agg")
+        try:
+            yield pyplot
+        finally:
+            pyplot.switch_backend(backend)
+
+
+def _svg(figure: Any, name: str) -> str:
+    """Return a figure as an SVG element whose ids are its own."""
+    buffer = StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].replace(_INK, "currentColor")
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    # The page sets the size; the view box keeps the shape.
+    return re.sub(r'(<svg[^>]*?) width="[\d.]+pt" height="[\d.]+pt"', r"\1", text, count=1)
+
+
+Plan = Iterator[tuple[str, str, str, Callable[[], Any]]]
+
+
+def _plan(study: "Study") -> Plan:
+    """Yield name, title, caption and drawing of every figure."""
+    yield from _data_figures(study)
+    yield from _prediction_figures(study)
+    yield from _training_figures(study)
+    yield from _split_figures(study)
+
+
+def _data_figures(study: "Study") -> Plan:
+    data = study.data_
+    names: dict[str, Any] = {"name": study.name, "unit": study.unit}
+    divided: Any = data.rare if data.regions is None else data.regions
+    yield (
+        "target",
+        "The classes" if data.regions is None else "The target and its rare ranges",
+        "Hatched: rare, and so the ones that over-sampling adds to.",
+        partial(TargetRegionsDisplay.from_target, data.y, divided, **names),
+    )
+    yield (
+        "pca",
+        "Embeddings seen from above",
+        "Each point is a protein; proteins that the language model finds similar lie close.",
+        partial(EmbeddingPCADisplay.from_embedding, study.embedding_, data.y, **names),
+    )
+
+
+def _prediction_figures(study: "Study") -> Plan:
+    data, conclusion = study.data_, study.conclusion_
+    if data.regions is not None:
+        yield from _error_figures(study)
+    for suffix, candidate in {"": conclusion.chosen, "-top": conclusion.top}.items():
+        if suffix and candidate == conclusion.chosen:
+            continue
+        yield (
+            f"confusion{suffix}",
+            f"Confusion: {candidate.title}",
+            "Each row adds up to 100 %; a perfect model fills the diagonal.",
+            partial(
+                RegionConfusionDisplay.from_predictions,
+                data.y,
+                study.predictions_[candidate.name],
+                regions=data.regions,
+                unit=study.unit,
+            ),
+        )
+
+
+def _error_figures(study: "Study") -> Plan:
+    candidate = study.conclusion_.chosen
+    draw = partial(
+        PredictionErrorByRegionDisplay.from_predictions,
+        study.data_.y,
+        study.predictions_[candidate.name],
+        regions=study.data_.regions,
+        name=study.name,
+        unit=study.unit,
+    )
+    yield (
+        "scatter",
+        f"Predicted against measured: {candidate.title}",
+        "Every protein was predicted by a model that saw none of its relatives.",
+        partial(draw, folds=study.folds_["fold"].to_numpy()),
+    )
+    yield (
+        "error",
+        f"Error in each range: {candidate.title}",
+        "Rare ranges are where models err most.",
+        partial(draw, kind="error"),
+    )
+
+
+def _training_figures(study: "Study") -> Plan:
+    rare = metrics_of(study.data_.task)[-1]
+    results = study.results_[study.results_["resampler"] != "tuned"]
+    for model in results.loc[results["resampler"] != "none", "model"].unique():
+        yield (
+            f"levels-{model}",
+            f"Over-sampling and rare ones: {model}",
+            f"{rare.title}, mean and standard deviation over the folds.",
+            partial(
+                ResamplingLevelDisplay.from_results,
+                results,
+                rare.column,
+                model=model,
+                label=rare.title,
+            ),
+        )
+    curves = [
+        (piece["history"], piece["best_epoch"])
+        for piece in study.pieces_
+        if "history" in piece and piece["resampler"] == "none"
+    ]
+    if curves:
+        histories, best = zip(*curves, strict=True)
+        yield (
+            "learning",
+            "Training of the network",
+            "Solid: validation on unrelated, real proteins; dotted: training.",
+            partial(LearningCurveDisplay.from_history, list(histories), best_epochs=list(best)),
+        )
+
+
+def _split_figures(study: "Study") -> Plan:
+    data = study.data_
+    yield (
+        "folds",
+        "What the folds are made of",
+        "Whole families go to one fold; every fold gets its share of each range.",
+        partial(
+            FoldsDisplay.from_folds,
+            study.folds_["fold"].to_numpy(),
+            data.y,
+            regions=data.regions,
+            unit=study.unit,
+        ),
+    )
+    titles = {"homology": "homology folds", "random": "random folds"}
+    shares = {titles[name]: values[np.isfinite(values)] for name, values in study.leakage_.items()}
+    yield (
+        "leakage",
+        "What leaks from training to test",
+        f"Relatives: at least {study.identity:.0%} identity over half of the shorter protein.",
+        partial(LeakageDisplay.from_shares, shares),
+    )

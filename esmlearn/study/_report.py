@@ -1,0 +1,239 @@
+"""What the report and the model card say, as plain values for their templates."""
+
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from esmlearn.plotting import region_names
+from esmlearn.study._figures import Figure
+from esmlearn.study._metrics import Metric, metrics_of
+from esmlearn.utils._optional import import_optional
+
+if TYPE_CHECKING:
+    from esmlearn.study._study import Study
+
+
+def render_report(study: "Study", about: dict[str, Any], figures: list[Figure]) -> str:
+    """Return the report: one HTML file that needs nothing else.
+
+    Parameters
+    ----------
+    study : Study
+        A fitted study.
+    about : dict
+        What every number was measured on.
+    figures : list of Figure
+        The pictures.
+
+    Returns
+    -------
+    html : str
+        The page.
+    """
+    return _template("report.html").render(
+        **_context(study, about),
+        figures={figure.name: figure for figure in figures},
+        level_figures=[figure for figure in figures if figure.name.startswith("levels-")],
+    )
+
+
+def render_card(study: "Study", about: dict[str, Any]) -> str:
+    """Return the model card, in Markdown.
+
+    Parameters
+    ----------
+    study : Study
+        A fitted study.
+    about : dict
+        What every number was measured on.
+
+    Returns
+    -------
+    markdown : str
+        The card.
+    """
+    return _template("model_card.md").render(**_context(study, about))
+
+
+def _template(name: str) -> Any:
+    jinja2 = import_optional("jinja2", extra="study", purpose="A report")
+    environment = jinja2.Environment(
+        autoescape=name.endswith(".html"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["number"] = number
+    source = resources.files("esmlearn.study") / "templates" / name
+    return environment.from_string(source.read_text(encoding="utf-8"))
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """Return a number as people write it: three digits, a true minus, a dash for nothing."""
+    if value is None or (isinstance(value, float) and not np.isfinite(value)):
+        return "–"
+    if isinstance(value, int | np.integer):
+        return f"{value:,}".replace(",", "\u202f")
+    text = f"{value:.{digits}g}"
+    if "e" in text and abs(value) < 1e6:
+        text = f"{value:.0f}"
+    return text.replace("-", "\u2212")
+
+
+def _context(study: "Study", about: dict[str, Any]) -> dict[str, Any]:
+    conclusion, data = study.conclusion_, study.data_
+    metrics = metrics_of(data.task)
+    means = study.results_.groupby("candidate", sort=False).mean(numeric_only=True)
+    return {
+        "study": study,
+        "data": data,
+        "about": about,
+        "conclusion": conclusion,
+        "metrics": metrics,
+        "means": means,
+        "unit": study.unit or "",
+        "headline": headline(study),
+        "models": _model_rows(study, means),
+        "flattery": _flattery(study, means),
+        "resampling": _resampling_rows(study),
+        "recall": _recall_table(study),
+        "warning": about["source"].get("warning"),
+        "seconds": sum(study.timings_.values()),
+        "parts": _part_names(study),
+    }
+
+
+def headline(study: "Study") -> str:
+    """Return the answer in a few sentences, for people.
+
+    Parameters
+    ----------
+    study : Study
+        A fitted study.
+
+    Returns
+    -------
+    text : str
+        Which model, how good, and how sure.
+    """
+    conclusion = study.conclusion_
+    metric, chosen = conclusion.metric, conclusion.chosen
+    value = study.results_.loc[study.results_["candidate"] == chosen.name, metric.column].mean()
+    low, high = conclusion.interval
+    unit = f" {study.unit}" if metric.in_units and study.unit else ""
+    n = len(conclusion.leaders)
+    if conclusion.named:
+        first = f"{_capital(chosen.title)} is the best of the models compared."
+    else:
+        first = (
+            f"No model stands out: {n} of {len(study.candidates_)} candidates cannot be told from "
+            f"the best one in these {study.n_splits} folds. The simplest of them, {chosen.title}, "
+            f"is kept."
+        )
+    second = (
+        f"On protein families it has never seen, its {_lower(metric.title)} is "
+        f"{number(value)}{unit} (95 % interval {number(low)} to {number(high)}{unit})."
+    )
+    third = (
+        ""
+        if conclusion.useful
+        else " It is not shown to be better than ignoring the protein altogether."
+    )
+    return f"{first} {second}{third}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _lower(title: str) -> str:
+    """Return a metric's title inside a sentence: acronyms stay."""
+    return title if title[:2].isupper() else title[:1].lower() + title[1:]
+
+
+def _best(results: pd.DataFrame, metric: Metric) -> str:
+    means = results.groupby("candidate", sort=False)[metric.column].mean()
+    return str(means.idxmax() if metric.larger_is_better else means.idxmin())
+
+
+def _model_rows(study: "Study", means: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return each model without resampling and with its best one."""
+    named = {c.name: c for c in study.candidates_}
+    deviations = study.results_.groupby("candidate").std(numeric_only=True)
+    leaders = {c.name for c in study.conclusion_.leaders}
+    rows = []
+    for model in dict.fromkeys(c.model for c in study.candidates_):
+        results = study.results_[study.results_["model"] == model]
+        best = _best(results, study.conclusion_.metric)
+        for name in dict.fromkeys([model, best]):
+            rows.append(
+                {
+                    "candidate": named[name],
+                    "values": means.loc[name],
+                    "deviations": deviations.loc[name],
+                    "leads": name in leaders,
+                    "chosen": named[name] == study.conclusion_.chosen,
+                }
+            )
+    return rows
+
+
+def _flattery(study: "Study", means: pd.DataFrame) -> dict[str, Any] | None:
+    """Return what random folds say, beside homology folds."""
+    if study.random_results_.empty:
+        return None
+    random = study.random_results_.groupby("candidate", sort=False).mean(numeric_only=True)
+    named = {c.name: c for c in study.candidates_}
+    metrics = metrics_of(study.data_.task)
+    shown = [m for m in metrics if m.column in ("balanced_mae", "r2", "macro_f1", "accuracy")]
+    rows = [
+        {
+            "candidate": named[name],
+            "pairs": [(means.loc[name, m.column], row[m.column]) for m in shown],
+        }
+        for name, row in random.iterrows()
+    ]
+    chosen = study.conclusion_.chosen.name
+    plain = shown[-1] if study.data_.regions is not None else shown[0]
+    return {
+        "metrics": shown,
+        "rows": rows,
+        "metric": plain,
+        "homology": float(means.loc[chosen, plain.column]),
+        "random": float(random.loc[chosen, plain.column]),
+    }
+
+
+def _resampling_rows(study: "Study") -> list[dict[str, Any]]:
+    """Return each resampled candidate against its model without resampling, best change first."""
+    table = study.conclusion_.against_none
+    if table.empty:
+        return []
+    named = {c.name: c for c in study.candidates_}
+    sign = -1 if study.conclusion_.metric.larger_is_better else 1
+    table = table.assign(key=sign * table["mean"]).sort_values("key", kind="stable")
+    return [{"candidate": named[row["candidate"]], **row} for row in table.to_dict("records")]
+
+
+def _part_names(study: "Study") -> list[str]:
+    data = study.data_
+    return region_names(data.regions, study.unit) if data.regions else list(data.classes or [])
+
+
+def _recall_table(study: "Study") -> list[dict[str, Any]]:
+    """Return recall per region, for every level of every resampler of the deciding model."""
+    model = study.conclusion_.top.model
+    rows = study.regions_[study.regions_["model"] == model]
+    table = rows.pivot_table(
+        index="candidate", columns="region", values="recall", aggfunc="mean", sort=False
+    )
+    parts = range(len(_part_names(study))) if study.data_.regions else study.data_.classes
+    table = table.reindex(columns=list(parts or []))
+    return [
+        {"candidate": candidate, "values": table.loc[candidate.name].tolist()}
+        for candidate in study.candidates_
+        if candidate.model == model
+    ]
