@@ -41,11 +41,12 @@ class Pipeline(_ImblearnPipeline):
         How the validation part is drawn from the rows given to `fit`.
 
         - None: it is not; plain imbalanced-learn.
-        - a fraction from 0 to 1: X must be sequences; whole homology components are drawn by
-          ``CDHitShuffleSplit(test_size=fraction, random_state=0)``, stratified by the target.
-          Under a `CDHitGroupSplitter` with the same homology parameters its graph is used again.
-        - a splitter: its first split is taken. It gets ``groups`` from `fit` as
-          ``validation__groups=`` or, with metadata routing, as ``groups=``.
+        - a fraction from 0 to 1: whole homology components are drawn by
+          ``CDHitShuffleSplit(test_size=fraction, random_state=0)``, stratified by the target. X
+          must be sequences, or `fit` gets them as ``validation__groups``. Under a
+          `CDHitGroupSplitter` with the same homology parameters its graph is used again.
+        - a splitter: its first split is taken. It gets its ``groups`` from `fit` as
+          ``validation__groups`` or, with metadata routing, as ``groups``.
     transform_input : list of str, default=None
         As in imbalanced-learn.
     memory : None, str or object with the joblib.Memory interface, default=None
@@ -175,18 +176,10 @@ class Pipeline(_ImblearnPipeline):
         own = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
         return {k: v for k, v in params.items() if not k.startswith(prefix)}, own
 
-    def _splitter(self, X: Any) -> Any:
+    def _splitter(self) -> Any:
         """Return the splitter that draws the validation part."""
         if not isinstance(self.validation, Real):
             return self.validation
-        if not is_sequence_like(X):
-            raise DataError(
-                f"validation={self.validation} draws a homology-disjoint part, which needs "
-                f"sequences, but X is of type {type(X).__name__} and does not hold str; expected a "
-                f"one-dimensional array-like of sequences. Put the embedder into the pipeline, or "
-                f"pass a splitter such as validation=GroupShuffleSplit(1, test_size=0.1) with "
-                f"fit(..., validation__groups=clusters)."
-            )
         from esmlearn.model_selection import CDHitShuffleSplit
 
         return CDHitShuffleSplit(n_splits=1, test_size=float(self.validation), random_state=0)
@@ -195,7 +188,14 @@ class Pipeline(_ImblearnPipeline):
         self, X: Any, y: Any, split_params: dict[str, Any]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows to fit on and the rows to validate on."""
-        splitter = self._splitter(X)
+        splitter = self._splitter()
+        if splitter is not self.validation and not split_params and not is_sequence_like(X):
+            raise DataError(
+                f"validation={self.validation} draws a homology-disjoint part, which needs "
+                f"sequences, but X is of type {type(X).__name__} and does not hold str; expected "
+                f"sequences. Put the embedder into the pipeline, pass the sequences of X as "
+                f"fit(..., validation__groups=sequences), or set validation to a splitter."
+            )
         parts = [np.asarray(part) for part in next(iter(splitter.split(X, y, **split_params)))]
         train, held = (np.flatnonzero(p) if p.dtype == bool else p for p in parts)
         overlap = np.intersect1d(train, held)
@@ -238,9 +238,9 @@ class Pipeline(_ImblearnPipeline):
         routing : MetadataRouter
         """
         router = super().get_metadata_routing()
-        if hasattr(self.validation, "split"):
+        if self.validation is not None:
             mapping = MethodMapping().add(caller="fit", callee="split")
-            router.add(method_mapping=mapping, validation=self.validation)
+            router.add(method_mapping=mapping, validation=self._splitter())
         return router
 
 

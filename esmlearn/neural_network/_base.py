@@ -252,12 +252,9 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
     def _keep(self, networks: list[dict[str, Any]]) -> None:
         """Store weights and history; say so when the training was interrupted."""
         self.networks_ = [network["weights"] for network in networks]
-        self.history_ = [
-            {"network": i} | epoch
-            for i, network in enumerate(networks)
-            for epoch in network["history"]
-        ]
-        self.n_iter_ = max(len(network["history"]) for network in networks)
+        self.histories_ = [network["history"] for network in networks]
+        self.history_ = self.histories_[0]
+        self.n_iter_ = len(self.history_)
         self.best_iter_ = networks[0]["best_iter"]
         missing = self.n_estimators - len(networks)
         self.interrupted_ = missing > 0 or any(network["interrupted"] for network in networks)

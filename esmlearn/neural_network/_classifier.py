@@ -26,7 +26,136 @@ __all__ = ["MLPClassifier"]
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
-    """Multi-layer perceptron for classes, trained with early stopping on real rows."""
+    """Multi-layer perceptron for classes, or for several labels at once, with early stopping.
+
+    Hidden layers of linear -> ReLU -> batch norm -> dropout and one linear output per class,
+    trained with Adam on skorch. A 0/1 matrix as y (multilabel) gets one sigmoid per label.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(200, 200, 200)
+        Widths of the hidden layers; ``()`` makes a linear model.
+    dropout : float, default=0.2
+        Probability with which a hidden unit is dropped in training.
+    batch_norm : bool, default=True
+        Whether a batch norm follows the ReLU of each hidden layer.
+    loss : {"cross_entropy", "focal"}, default="cross_entropy"
+        What is minimised; the focal loss [3]_ gives little weight to rows that are predicted well.
+    focal_gamma : float, default=2.0
+        Exponent of the focal loss; 0 makes it the cross-entropy.
+    class_weight : dict, list of dict, "balanced" or None, default=None
+        Factor on the sample weights of each class, as in scikit-learn.
+    learning_rate_init : float, default=1e-3
+        Step size of Adam at the start.
+    learning_rate : {"constant", "cosine", "plateau"}, default="constant"
+        How the step size changes: not, along half a cosine to zero at `max_iter`, or times 0.3
+        whenever the monitored loss has not improved for a third of `patience`.
+    betas : (float, float), default=(0.9, 0.99)
+        Decay rates of Adam's two moments.
+    weight_decay : float, default=0.0
+        Decoupled weight decay; above zero the optimiser is AdamW.
+    batch_size : int, default=64
+        Rows per step. A last batch of one row joins the one before.
+    max_iter : int, default=200
+        The most epochs.
+    early_stopping : bool, default=True
+        Stop when the loss of the validation part has not improved for `patience` epochs, and keep
+        the weights of its best epoch. The part is ``X_val, y_val`` where `fit` gets them; else
+        `validation_fraction` of X is drawn. False trains on every row for `max_iter` epochs.
+    validation_fraction : float, default=0.1
+        Share of the rows (by weight) to draw; see Notes on what a random draw costs.
+    patience : int, default=10
+        Epochs without improvement after which training stops. On tables so small that this is
+        fewer than 100 steps of the optimiser, the epochs that make 100 steps.
+    n_estimators : int, default=1
+        Number of networks, trained from different initial weights on the same rows and averaged: a
+        deep ensemble [1]_.
+    warm_start : bool, default=False
+        Go on from the weights of the last fit. The parameters of the architecture, the number of
+        features and the classes must be the same.
+    device : str, default="auto"
+        ``"cpu"``, ``"cuda"``, ``"cuda:<number>"``, ``"mps"``, or ``"auto"``: CUDA, else MPS, else
+        CPU. Where a network was trained does not matter to prediction, which needs no device.
+    n_jobs : int or None, default=None
+        Processes that train the networks of an ensemble; no influence on results.
+    random_state : int, RandomState or None, default=None
+        Seeds initial weights, order of rows, dropout and the draw of a validation part. The same
+        integer gives the same predictions, bit for bit, on the same kind of device.
+    verbose : int, default=0
+        1 shows a progress bar on a terminal, 2 anywhere.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels; numbers from 0 for a 0/1 matrix.
+    multilabel_ : bool
+        Whether y was a 0/1 matrix.
+    n_iter_ : int
+        Epochs that were run.
+    best_iter_ : int
+        The epoch, counted from 1, whose weights were kept.
+    history_ : list of dict
+        Per epoch ``epoch``, ``train_loss``, ``valid_loss`` (with a validation part) and
+        ``learning_rate`` (with a schedule).
+    histories_ : list of list of dict
+        The histories of all networks; `history_`, `n_iter_` and `best_iter_` are of the first.
+    validation_indices_ : ndarray of int or None
+        Rows of X that were drawn for validation; None if none were.
+    interrupted_ : bool
+        Whether Ctrl-C ended the training.
+    networks_ : list of dict
+        The weights of each network as float32 arrays.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    See Also
+    --------
+    MLPRegressor : The same for numbers.
+    esmlearn.pipeline.Pipeline : Draws a validation part of real rows and passes it on.
+
+    Notes
+    -----
+    Without ``X_val`` and `groups`, the validation part is a random draw from X that keeps the
+    classes' shares. Rows that are equal in X stay together, so a copy made by random over-sampling
+    is never validated on; but homologs of training rows, and what SMOTE interpolated between them,
+    are, and the loss that stops the training is then too low. `esmlearn.pipeline.Pipeline` draws
+    the part before anything is resampled.
+
+    ``sample_weight`` says how often a row is drawn per epoch: whole numbers (up to an average of
+    100) are counts, so that a row of weight 3 is the same as three equal rows; others are relative,
+    and rounded to counts anew in each epoch. Drawing suits stochastic gradients better than
+    weighting the loss [2]_, and it is what batch norm needs.
+
+    Training and prediction run on one thread of the CPU per process; run several fits at once with
+    ``n_jobs`` of the search. No global random state is read or set, and equal tables whose rows
+    stand in another order train the same network.
+
+    Ctrl-C ends the training with a `TrainingInterruptedWarning`; the best weights so far are kept.
+
+    Validation rows of a class that y does not have are left out with a warning: a homology split
+    may put all proteins of a rare class on one side.
+
+    References
+    ----------
+    .. [1] Lakshminarayanan, B., Pritzel, A., & Blundell, C. (2017). Simple and scalable predictive
+       uncertainty estimation using deep ensembles. NeurIPS 30.
+    .. [2] An, J., Ying, L., & Zhu, Y. (2021). Why resampling outperforms reweighting for correcting
+       sampling bias with stochastic gradients. ICLR 2021.
+    .. [3] Lin, T.-Y., Goyal, P., Girshick, R., He, K., & Dollar, P. (2017). Focal loss for dense
+       object detection. ICCV 2017, 2999-3007.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from esmlearn.neural_network import MLPClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(400, 8))
+    >>> y = np.where(X[:, 0] > 0, "Membrane", "Nucleus")
+    >>> net = MLPClassifier((32, 32), class_weight="balanced", random_state=0)
+    >>> net = net.fit(X[:300], y[:300])
+    >>> net.score(X[300:], y[300:]) > 0.8
+    True
+    """
 
     _parameter_constraints: dict[str, list[Any]] = {
         **BaseMLP._parameter_constraints,
@@ -164,7 +293,34 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         groups: Any = None,
         sample_weight: Any = None,
     ) -> "MLPClassifier":
-        """Train the network."""
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Features; scale them (``StandardScaler``). Learnt in float32.
+        y : array-like of shape (n_rows,), or 0/1 matrix of shape (n_rows, n_labels)
+            Classes or labels.
+        X_val : array-like of shape (n_validation_rows, n_features), default=None
+            Validation part to stop early by; X is then trained on as a whole.
+        y_val : array-like, default=None
+            Its targets.
+        groups : array-like of shape (n_rows,), default=None
+            Groups (such as homology clusters) of which whole ones are drawn for validation. Not
+            together with `X_val`.
+        sample_weight : array-like of shape (n_rows,), default=None
+            How often each row is drawn; see Notes.
+
+        Returns
+        -------
+        self : MLPClassifier
+
+        Raises
+        ------
+        DataError
+            If X or y holds NaN or infinity (the message names the index), the rows do not suffice
+            for a validation part, or the loss diverges.
+        """
         X = self._check_features(X, reset=not self._continues())
         y = self._read_y(y, X)
         X_val = self._check_validation_features(X_val, y_val)
@@ -183,16 +339,51 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of every class (or label)."""
+        """Return the probability of every class (or label), averaged over networks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Features.
+
+        Returns
+        -------
+        probability : ndarray of shape (n_rows, n_classes)
+            In the order of ``classes_``.
+        """
         outputs = self._outputs(X)
         members = expit(outputs) if self.multilabel_ else softmax(outputs, axis=2)
         return members.mean(axis=0)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of `predict_proba`."""
+        """Return the logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Features.
+
+        Returns
+        -------
+        log_probability : ndarray of shape (n_rows, n_classes)
+            In the order of ``classes_``.
+        """
         return np.log(self.predict_proba(X))
 
     def decision_function(self, X: Any) -> np.ndarray:
+        """Return scores that rank as the probabilities do.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Features.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_rows,) or (n_rows, n_classes)
+            Logits of one network; of an ensemble the logarithm (for labels the logit) of the
+            averaged probabilities. Of two classes, the difference of their scores.
+        """
         outputs = self._outputs(X)
         if len(outputs) == 1:
             scores = outputs[0]
@@ -205,7 +396,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return scores
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable class, or the labels with a probability above one half."""
+        """Return the most probable class, or the labels with a probability above one half.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Features.
+
+        Returns
+        -------
+        y : ndarray of shape (n_rows,), or 0/1 matrix of shape (n_rows, n_labels)
+            Predictions.
+        """
         probability = self.predict_proba(X)
         if self.multilabel_:
             return (probability > 0.5).astype(np.int64)

@@ -19,10 +19,10 @@ __all__ = [
 
 
 class RowLoss(nn.Module):
-    """Mean of a loss over rows; a subclass says what one row's loss is."""
+    """Mean of a loss over rows; a subclass says what one element's loss is."""
 
-    def per_row(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Return the loss of every row, of shape (n_rows,)."""
+    def elementwise(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return losses of shape (n_rows,) or (n_rows, n_outputs)."""
         raise NotImplementedError
 
     def forward(
@@ -32,22 +32,24 @@ class RowLoss(nn.Module):
         weight: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return the mean over rows of ``weight * loss``; the weights' mean is 1 over all rows."""
-        loss = self.per_row(prediction, target)
-        return loss.mean() if weight is None else (loss * weight).mean()
+        loss = self.elementwise(prediction, target)
+        if weight is None:
+            return loss.mean()
+        return (loss.reshape(len(weight), -1).mean(dim=1) * weight).mean()
 
 
 class SquaredError(RowLoss):
     """Mean squared error over outputs."""
 
-    def per_row(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return functional.mse_loss(prediction, target, reduction="none").mean(dim=1)
+    def elementwise(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return functional.mse_loss(prediction, target, reduction="none")
 
 
 class AbsoluteError(RowLoss):
     """Mean absolute error over outputs."""
 
-    def per_row(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return functional.l1_loss(prediction, target, reduction="none").mean(dim=1)
+    def elementwise(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return functional.l1_loss(prediction, target, reduction="none")
 
 
 class HuberLoss(RowLoss):
@@ -57,10 +59,8 @@ class HuberLoss(RowLoss):
         super().__init__()
         self.delta = delta
 
-    def per_row(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return functional.huber_loss(prediction, target, reduction="none", delta=self.delta).mean(
-            dim=1
-        )
+    def elementwise(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return functional.huber_loss(prediction, target, reduction="none", delta=self.delta)
 
 
 class BalancedSquaredError(RowLoss):
@@ -105,7 +105,7 @@ class BalancedSquaredError(RowLoss):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
         self.log_noise = nn.Parameter(torch.zeros(()))
 
-    def per_row(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def elementwise(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         noise = torch.exp(2 * self.log_noise)
         fit = 0.5 * ((prediction - target) ** 2 / noise + 2 * self.log_noise).sum(dim=1)
         # In each component's own axes the covariance is diagonal, and noise only adds to it.
@@ -118,16 +118,15 @@ class BalancedSquaredError(RowLoss):
 class CrossEntropy(RowLoss):
     """Cross-entropy of the softmax over classes."""
 
-    def per_row(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def elementwise(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(prediction, target, reduction="none")
 
 
 class BinaryCrossEntropy(RowLoss):
     """Cross-entropy of one sigmoid per label, averaged over labels."""
 
-    def per_row(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        loss = functional.binary_cross_entropy_with_logits(prediction, target, reduction="none")
-        return loss.mean(dim=1)
+    def elementwise(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return functional.binary_cross_entropy_with_logits(prediction, target, reduction="none")
 
 
 class FocalLoss(RowLoss):
@@ -146,7 +145,7 @@ class FocalLoss(RowLoss):
         super().__init__()
         self.gamma = gamma
 
-    def per_row(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def elementwise(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         if target.ndim == 2:
             cross_entropy = functional.binary_cross_entropy_with_logits(
                 prediction, target, reduction="none"
@@ -156,5 +155,4 @@ class FocalLoss(RowLoss):
         # -expm1(-x) is 1 - p without cancellation; the floor keeps the gradient of miss ** gamma
         # finite where p is 1.
         miss = (-torch.expm1(-cross_entropy)).clamp_min(1e-12)
-        loss = miss**self.gamma * cross_entropy
-        return loss.mean(dim=1) if target.ndim == 2 else loss
+        return miss**self.gamma * cross_entropy

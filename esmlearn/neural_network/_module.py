@@ -37,9 +37,9 @@ class _BatchNorm(nn.BatchNorm1d):
     steps = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.training:
+        if self.training and self.steps < 10:
             self.steps += 1
-            self.momentum = max(0.1, 1.0 / self.steps)
+            self.momentum = 1.0 / self.steps
         return super().forward(x)
 
 

@@ -225,9 +225,8 @@ def _make_network(
     optimizer: dict[str, Any] = {"optimizer": torch.optim.Adam}
     if plan.weight_decay > 0:
         optimizer = {"optimizer": torch.optim.AdamW, "optimizer__weight_decay": plan.weight_decay}
-    own = [
-        (name, {"lr": _LOSS_RATE * plan.learning_rate_init}) for name, _ in loss.named_parameters()
-    ]
+    own_rate = {"lr": _LOSS_RATE * plan.learning_rate_init, "weight_decay": 0.0}
+    own = [(name, own_rate) for name, _ in loss.named_parameters()]
     if own:
         optimizer["optimizer__param_groups"] = own
     return _Network(
