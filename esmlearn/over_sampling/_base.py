@@ -4,6 +4,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from imblearn.base import BaseSampler
 from imblearn.utils import check_target_type
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from esmlearn.exceptions import DataError
-from esmlearn.over_sampling._containers import restore_features, restore_target
+from esmlearn.over_sampling._containers import float_types, restore_features, restore_target
 from esmlearn.over_sampling._delegate import Rows
 from esmlearn.over_sampling._regions import TargetRegions, check_region_numbers
 from esmlearn.over_sampling._target import as_numeric_column, check_continuous_target, is_continuous
@@ -99,6 +100,10 @@ class BaseRegionSampler(BaseSampler):
         """Check the rows; learn the regions of a continuous target or the classes of another."""
         self._validate_params()
         self._forget()
+        if y is None:
+            raise DataError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
         self._y_was_binarized = False
         if is_continuous(y, self.target):
             rows = self._read_continuous(X, y)
@@ -124,10 +129,10 @@ class BaseRegionSampler(BaseSampler):
         return Rows(features, target, labels)
 
     def _read_classes(self, X: Any, y: Any) -> Rows:
+        _check_no_missing_class(y)
         column, self._y_was_binarized = check_target_type(y, indicate_one_vs_all=True)
         column = column_or_1d(column)
         check_consistent_length(X, column)
-        _check_no_missing_class(column)
         features = self._check_features(X)
         self.regions_ = None
         self.region_names_, labels = np.unique(column, return_inverse=True)
@@ -149,8 +154,8 @@ class BaseRegionSampler(BaseSampler):
             self,
             X=X,
             reset=True,
-            accept_sparse=["csr", "csc"],
-            dtype=[np.float64, np.float32, np.float16],
+            accept_sparse=["csr", "csc"] if self.__sklearn_tags__().input_tags.sparse else False,
+            dtype=float_types(X),
             ensure_min_samples=2,
         )
         # float16 holds too few digits for distances; the result is rounded back.
@@ -165,7 +170,7 @@ class BaseRegionSampler(BaseSampler):
 
     def _class_mask(self, names: ArrayLike) -> NDArray:
         mask = np.zeros(len(self.region_names_), dtype=bool)
-        for i, name in enumerate(np.atleast_1d(np.asarray(names))):
+        for i, name in enumerate(np.atleast_1d(np.asarray(names, dtype=object)).tolist()):
             found = np.flatnonzero(self.region_names_ == name)
             if not found.size:
                 raise DataError(
@@ -219,11 +224,12 @@ class BaseRegionSampler(BaseSampler):
         return tags
 
 
-def _check_no_missing_class(y: NDArray) -> None:
-    missing = np.array([value is None or value != value for value in y])
-    if missing.any():
-        i = int(np.flatnonzero(missing)[0])
-        raise DataError(f"y[{i}] is {y[i]}: the class of every row must be known.")
+def _check_no_missing_class(y: Any) -> None:
+    values = np.asarray(y)
+    missing = np.flatnonzero(pd.isna(values).reshape(len(values), -1).any(axis=1))
+    if missing.size:
+        i = int(missing[0])
+        raise DataError(f"y[{i}] is {values[i]}: the class of every row must be known.")
 
 
 def check_level(level: Any) -> None:

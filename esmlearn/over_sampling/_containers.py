@@ -8,6 +8,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 
+def float_types(X: Any) -> list[type]:
+    """Types in which features may be computed; scikit-learn cannot see those of a polars frame."""
+    if _is_polars(X) and {str(dtype) for dtype in X.dtypes} == {"Float32"}:
+        return [np.float32]
+    return [np.float64, np.float32, np.float16]
+
+
 def restore_features(X: Any, like: Any, *, copies_only: bool) -> Any:
     """Put a feature matrix into the container of `like`: list, array, pandas, polars or sparse.
 

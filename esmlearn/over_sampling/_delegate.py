@@ -85,6 +85,9 @@ def make_sampler(sampler: Any, *, random_state: int | None) -> Any:
     fresh = SAMPLERS[sampler]() if isinstance(sampler, str) else clone(sampler)
     if random_state is not None and "random_state" in fresh.get_params(deep=False):
         fresh.set_params(random_state=random_state)
+    if hasattr(fresh, "_validate_params"):
+        # Later the stand-ins of `_track` take the place of what the user may have got wrong.
+        fresh._validate_params()
     return fresh
 
 

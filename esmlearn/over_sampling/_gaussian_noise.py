@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from esmlearn.exceptions import DataError
 from esmlearn.over_sampling._base import LEVEL_CONSTRAINTS
 from esmlearn.over_sampling._delegate import Rows, Synthetic, join
 from esmlearn.over_sampling._growing import GrowingSampler
@@ -112,10 +110,6 @@ class GaussianNoiseOverSampler(GrowingSampler):
         self.random_state = random_state
 
     def _fit_resample(self, rows: Rows) -> tuple[Any, NDArray]:
-        if sparse.issparse(rows.X):
-            raise DataError(
-                f"X is sparse ({type(rows.X).__name__}), and noise would fill it: pass X.toarray()."
-            )
         random_state = check_random_state(self.random_state)
         n_new = self._plan()
         parts = [

@@ -64,6 +64,7 @@ class GrowingSampler(BaseRegionSampler):
             originals = np.arange(self.n_original_)
             self.sample_indices_ = np.concatenate([originals, synthetic.parents[:, 0]])
         regions = list(n_new)
+        notes = notes | self._notes_on_empty(regions)
         self.report_ = pd.DataFrame(
             {
                 "n_members": self.counts_[regions].astype(int),
@@ -77,6 +78,14 @@ class GrowingSampler(BaseRegionSampler):
         )
         features = stack_rows(rows.X, [synthetic.X] if len(synthetic.y) else [])
         return features, np.concatenate([rows.y, synthetic.y])
+
+    def _notes_on_empty(self, regions: list[int]) -> dict[int, list[str]]:
+        """Warn about regions without members, of which there is nothing to make rows from."""
+        empty = [] if self._is_off else [r for r in regions if not self.counts_[r]]
+        for region in empty:
+            text = f"{self._region_text(region)}: it has no members, so nothing was added."
+            warnings.warn(text, ResamplingWarning, stacklevel=5)
+        return {region: ["it has no members, so nothing was added"] for region in empty}
 
     def _count_outside(self, synthetic: Synthetic, region: int) -> int:
         """New rows whose target lies outside of the region they were made for."""

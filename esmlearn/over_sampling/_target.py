@@ -34,9 +34,10 @@ def check_continuous_target(y: ArrayLike) -> NDArray:
 
 def as_numeric_column(y: ArrayLike, *, name: str = "y") -> NDArray:
     """Return a finite 1-D float64 array, or name the index and value that is not."""
-    raw = column_or_1d(np.asarray(y))
+    raw = np.asarray(y)
     if raw.dtype.kind == "c":
-        raise DataError(f"{name} is complex; a target must be real.")
+        raise DataError(f"Complex data not supported: {name} must be real, got {raw.dtype}.")
+    raw = column_or_1d(raw)
     try:
         values = raw.astype(np.float64)
     except (TypeError, ValueError) as error:

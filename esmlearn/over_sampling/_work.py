@@ -1,8 +1,8 @@
 """What to do when a sampler cannot do what was asked: the rules, in one place.
 
-A region without members gets nothing. One with a single member gets copies of it. One with at most
-as many members as the sampler wants neighbours gets a smaller neighbourhood. Where a sampler fails
-or makes nothing, the fallback takes its place. Every such case is warned about and recorded.
+A region with a single member gets copies of it. One with at most as many members as the sampler
+wants neighbours gets a smaller neighbourhood. Where a sampler fails or makes nothing, the fallback
+takes its place. Every such case is warned about and recorded.
 """
 
 import warnings
@@ -69,8 +69,6 @@ class Work:
     def run(self, sampler: Any) -> Synthetic:
         """Over-sample all regions; new rows are ordered by region."""
         todo = [region for region, n in self.n_new.items() if n > 0]
-        for region in [region for region in todo if not self.counts[region]]:
-            self._note(region, "it has no members, so nothing was added")
         single = [region for region in todo if self.counts[region] == 1]
         k = n_neighbors(sampler)
         small = [region for region in todo if 1 < self.counts[region] <= k]

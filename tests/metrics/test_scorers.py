@@ -1,0 +1,140 @@
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, cross_validate
+
+from esmlearn.exceptions import DataError
+from esmlearn.metrics import (
+    balanced_mean_absolute_error,
+    make_region_scorer,
+    region_precision_recall_fscore,
+    region_scorers,
+    sera,
+)
+from esmlearn.over_sampling import TargetRegions
+
+ALL = [
+    "precision",
+    "recall",
+    "f1",
+    "mae",
+    "rmse",
+    "bias",
+    "balanced_mae",
+    "sera",
+    "relevance_weighted_rmse",
+    "utility_f1",
+    "spearman",
+]
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 5))
+    y = 37 + 6 * X[:, 0] + 8 * np.maximum(X[:, 0] - 1, 0) ** 2 + rng.normal(size=200)
+    return X, y, TargetRegions(rare=[-1]).fit(y)
+
+
+def test_values_are_those_of_the_metrics(data):
+    X, y, regions = data
+    model = Ridge().fit(X, y)
+    prediction = model.predict(X)
+    scores = {name: make_region_scorer(name, regions=regions)(model, X, y) for name in ALL}
+    _, recall, _, _ = region_precision_recall_fscore(y, prediction, regions=regions, labels="rare")
+    assert scores["recall"] == recall[0]
+    assert_allclose(
+        scores["balanced_mae"], -balanced_mean_absolute_error(y, prediction, regions=regions)
+    )
+    assert_allclose(scores["sera"], -sera(y, prediction, relevance=regions) / len(y))
+    assert scores["mae"] < 0 < scores["spearman"]
+
+
+class Diverged(RegressorMixin, BaseEstimator):
+    """A model that predicts nonsense."""
+
+    def fit(self, X, y):
+        self.fitted_ = True
+        return self
+
+    def predict(self, X):
+        return np.where(np.arange(len(X)) % 2, np.nan, np.inf)
+
+
+@pytest.mark.parametrize("model", [Ridge(), DummyRegressor(), Diverged()])
+@pytest.mark.filterwarnings("ignore:Some predictions are NaN:RuntimeWarning")
+def test_scores_are_finite_in_every_fold(model, data):
+    X, y, regions = data
+    order = np.argsort(y)  # most folds hold no rare protein at all
+    for known in (regions, [45.0], [1e6]):
+        result = cross_validate(model, X[order], y[order], cv=8, scoring=region_scorers(known))
+        for name, values in result.items():
+            assert np.isfinite(values).all(), name
+
+
+def test_predictions_that_are_not_finite_rank_last(data):
+    X, y, regions = data
+    bad = Diverged().fit(X, y)
+    for name in ALL:
+        scorer = make_region_scorer(name, regions=regions)
+        with pytest.warns(RuntimeWarning, match="NaN or infinite"):
+            worst = scorer(bad, X, y)
+        assert worst <= scorer(DummyRegressor().fit(X, y), X, y)
+
+
+def test_grid_is_refitted_on_a_region_score(data):
+    X, y, regions = data
+    scoring = region_scorers(regions)
+    search = GridSearchCV(Ridge(), {"alpha": [1e-3, 1e5]}, scoring=scoring, refit="neg_sera")
+    assert search.fit(X, y).best_params_ == {"alpha": 1e-3}
+
+
+def test_scorers_pickle_and_clone(data):
+    X, y, regions = data
+    scorer = make_region_scorer("f1", regions=regions, beta=2.0)
+    model = Ridge().fit(X, y)
+    assert pickle.loads(pickle.dumps(scorer))(model, X, y) == scorer(model, X, y)
+    clone(GridSearchCV(Ridge(), {}, scoring=scorer))
+
+
+def test_names():
+    assert sorted(region_scorers([50.0])) == [
+        "f1",
+        "neg_balanced_mae",
+        "neg_bias",
+        "neg_mae",
+        "neg_rmse",
+        "precision",
+        "recall",
+        "spearman",
+    ]
+
+
+def test_labels_are_rare_regions_if_known(data):
+    X, y, regions = data
+    model = Ridge().fit(X, y)
+    rare, last, everything = (
+        make_region_scorer("recall", regions=regions, labels=labels)(model, X, y)
+        for labels in ("auto", [-1], None)
+    )
+    assert rare == last
+    assert rare != everything
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"metric": "accuracy", "regions": [5]}, "'accuracy' is not known"),
+        ({"metric": "sera", "regions": [5]}, "needs the relevance"),
+        ({"metric": "recall", "regions": [5], "labels": [4]}, "Region 4"),
+        ({"metric": "recall", "regions": [5, 1]}, r"edges\[1\]"),
+    ],
+)
+def test_bad_parameters(params, message):
+    with pytest.raises(DataError, match=message):
+        make_region_scorer(**params)
