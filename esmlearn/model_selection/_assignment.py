@@ -4,7 +4,8 @@ Groups ("atoms": homology components, or pieces of a large one) with the same nu
 each stratum are interchangeable, so the work is done on these *types*. Each type is dealt out in
 proportion; what is left over is placed one by one, largest first, where it costs least; exchanges
 between two folds then lower the cost until none helps. The cost is the chi-squared distance of the
-row counts, overall and per stratum, from what an exact split would hold.
+row counts, overall and per stratum, from what an exact split would hold; where that leaves a share
+or a size off by more than is tolerated, these come to weigh more.
 """
 
 from itertools import combinations
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 
 MAX_CANDIDATES = 400
 MAX_SWEEPS = 100
+MAX_EMPHASES = 6
+SIZE_TOLERANCE = 0.01
+SHARE_TOLERANCE = 0.005
 _LEAST_GAIN = 1e-9
 
 
@@ -51,11 +55,52 @@ def assign_atoms(
         rest = rng.permutation(rest)
     for kind in rest:
         ledger.place(kind)
+    dealt, least = _refine(ledger)
+    for _ in range(MAX_EMPHASES):
+        if least <= 1:
+            break
+        ledger.emphasize()
+        again, deviation = _refine(ledger)
+        if deviation < least:
+            dealt, least = again, deviation
+    return _deal(type_of, dealt, fractions, rng)
+
+
+def _refine(ledger: "_Ledger") -> tuple[NDArray[np.int64], float]:
+    """Exchange until nothing helps; return what each fold holds and the largest deviation."""
     for _ in range(MAX_SWEEPS):
-        pairs = combinations(range(len(fractions)), 2)
+        pairs = combinations(range(len(ledger.fractions)), 2)
         if not sum([ledger.exchange(*pair) for pair in pairs]):
             break
-    return _deal(type_of, ledger.dealt, fractions, rng)
+    return ledger.dealt.copy(), float(ledger.deviations().max())
+
+
+def signed_deviations(
+    held: NDArray[np.float64], fractions: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how far each fold is from even, over what is tolerated.
+
+    Parameters
+    ----------
+    held : ndarray of shape (n_folds, n_strata)
+        Rows of each stratum in each fold.
+    fractions : ndarray of shape (n_folds,)
+        Share of all rows that each fold is to hold.
+
+    Returns
+    -------
+    deviations : ndarray of shape (n_folds, n_strata + 1)
+        Of the share of each stratum, over 0.5 points, and last of the size, over 1 %; positive is
+        too much, and no tolerance is less than one row. Infinite if a fold is empty.
+    """
+    size, total = held.sum(axis=1), held.sum()
+    if not size.all():
+        return np.full((len(held), held.shape[1] + 1), np.inf)
+    wanted = fractions * total
+    of_size = (size - wanted) / np.maximum(SIZE_TOLERANCE * wanted, 1)
+    of_share = held / size[:, None] - held.sum(axis=0) / total
+    of_share /= np.maximum(SHARE_TOLERANCE, 1 / size)[:, None]
+    return np.column_stack([of_share, of_size])
 
 
 class _Ledger:
@@ -68,6 +113,7 @@ class _Ledger:
     def __init__(
         self, types: NDArray[np.int64], n_atoms: NDArray[np.intp], fractions: NDArray[np.float64]
     ) -> None:
+        self.types = types
         self.n_atoms = n_atoms
         self.fractions = fractions
         self.size = types.sum(axis=1)
@@ -112,6 +158,18 @@ class _Ledger:
         if b < len(from_g):
             self._move(from_g[b], g, f)
         return True
+
+    def deviations(self) -> NDArray[np.float64]:
+        """Return the largest deviation of each stratum's share and of the size."""
+        held = (self.dealt.T @ self.types).astype(float)
+        return np.abs(signed_deviations(held, self.fractions)).max(axis=0)
+
+    def emphasize(self) -> None:
+        """Make what deviates more than is tolerated weigh more."""
+        deviations = np.minimum(self.deviations(), 10.0)
+        factor = np.where(deviations > 1, np.sqrt(deviations) * 1.5, 1.0)
+        self.rows = self.rows * factor
+        self.excess = self.excess * factor
 
     def _candidates(self, fold: int) -> NDArray[np.intp]:
         """Return the types that a fold holds; of very many, those with the smallest atoms."""

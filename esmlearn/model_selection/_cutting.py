@@ -2,13 +2,14 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 from esmlearn.exceptions import EngineNotFoundError
 from esmlearn.utils._optional import import_optional
 
 BALANCE_TOLERANCE = 0.02
 REFINEMENT_ROUNDS = 20
+MAX_LEVELS = 300
 
 
 def cut_component(
@@ -90,35 +91,46 @@ def _agglomerate(
     """
     cluster = np.arange(len(rows))
     links, size = adjacency.astype(float), rows.astype(float)
-    while True:
+    for _ in range(MAX_LEVELS):
         pairs = _mutual_neighbours(links, size, max_rows)
         if not len(pairs):
-            return cluster
+            break
         joined = np.arange(len(size))
         joined[pairs[:, 1]] = pairs[:, 0]
         joined = np.unique(joined, return_inverse=True)[1]
-        indicator = membership(joined, int(joined.max()) + 1)
-        links, size = indicator.T @ links @ indicator, indicator.T @ size
+        links, size = _contract(links, joined), np.bincount(joined, weights=size)
         cluster = joined[cluster]
+    return cluster
+
+
+def _contract(links: csr_array, label: NDArray[np.intp]) -> csr_array:
+    """Add up the links between the nodes of each pair of labels."""
+    n = int(label.max()) + 1
+    source = np.repeat(label, np.diff(links.indptr))
+    return coo_array((links.data, (source, label[links.indices])), shape=(n, n)).tocsr()
 
 
 def _mutual_neighbours(
     links: csr_array, size: NDArray[np.float64], max_rows: float
 ) -> NDArray[np.intp]:
     """Return disjoint pairs (i < j) of clusters that prefer each other and may be joined."""
-    entries = links.tocoo()
-    i, j = entries.coords
+    n = len(size)
+    n_links = np.diff(links.indptr)
+    i, j = np.repeat(np.arange(n), n_links), links.indices.astype(np.int64)
     allowed = (i != j) & (size[i] + size[j] <= max_rows)
-    i, j = i[allowed], j[allowed]
-    closeness = entries.data[allowed] / (size[i] * size[j])
-    # Ties by the unordered pair, so that two clusters never disagree about which is closest.
-    order = np.lexsort((np.maximum(i, j), np.minimum(i, j), -closeness, i))
-    first = order[np.unique(i[order], return_index=True)[1]]
-    preferred = np.full(len(size), -1)
-    preferred[i[first]] = j[first]
-    nodes = np.flatnonzero(preferred >= 0)
-    mutual = nodes[(preferred[preferred[nodes]] == nodes) & (nodes < preferred[nodes])]
-    return np.column_stack([mutual, preferred[mutual]])
+    closeness = np.where(allowed, links.data / (size[i] * size[j]), 0.0)
+    linked = np.flatnonzero(n_links)
+    starts = links.indptr[linked]
+    # Ties go by the unordered pair, so that two clusters never disagree about which is closest.
+    is_best = allowed & (
+        closeness == np.repeat(np.maximum.reduceat(closeness, starts), n_links[linked])
+    )
+    pair = np.where(is_best, np.minimum(i, j) * n + np.maximum(i, j), n * n)
+    first = np.minimum.reduceat(pair, starts)
+    # A pair that is both clusters' first choice is there twice.
+    chosen, votes = np.unique(first[first < n * n], return_counts=True)
+    chosen = chosen[votes == 2]
+    return np.column_stack([chosen // n, chosen % n])
 
 
 def _pack(
@@ -130,9 +142,8 @@ def _pack(
     max_rows: float,
 ) -> NDArray[np.intp]:
     """Put clusters into parts, largest first, each where it has most links and still fits."""
-    indicator = membership(cluster, int(cluster.max()) + 1)
-    links = (indicator.T @ adjacency.astype(float) @ indicator).tocsr()
-    size = indicator.T @ rows
+    links = _contract(adjacency.astype(float), cluster)
+    size = np.bincount(cluster, weights=rows)
     part = np.zeros(len(size), dtype=np.intp)
     load, ties = np.zeros(n_parts), np.zeros((len(size), n_parts))
     for c in np.argsort(-size, kind="stable"):

@@ -9,12 +9,11 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from esmlearn.exceptions import InsufficientComponentsError
-from esmlearn.model_selection._assignment import assign_atoms
+from esmlearn.model_selection._assignment import assign_atoms, signed_deviations
 from esmlearn.model_selection._cover import crossing_edges, minimum_vertex_cover
 from esmlearn.model_selection._cutting import cut_component
+from esmlearn.model_selection._rebalance import rebalance
 
-SIZE_TOLERANCE = 0.01
-SHARE_TOLERANCE = 0.005
 # The pieces of a cut hold at most a fold over these numbers; smaller pieces balance better and cost
 # more training rows. One tolerance of deviation weighs as much as 2 % of the training rows.
 REFINEMENTS = (1.0, 1.5, 2.0, 3.0, 4.0, 8.0)
@@ -60,6 +59,13 @@ class FoldPlan:
         ]
         return 1 - float(np.mean(kept))
 
+    def deviation(self, counts: NDArray[np.int64], fractions: NDArray[np.float64]) -> float:
+        """Return the largest deviation from even folds, over its tolerance."""
+        kept = self.fold >= 0
+        held = np.zeros((len(fractions), counts.shape[1]))
+        np.add.at(held, self.fold[kept], counts[kept])
+        return float(np.abs(signed_deviations(held, fractions)).max())
+
 
 @dataclass(frozen=True)
 class FoldPlanner:
@@ -101,7 +107,7 @@ class FoldPlanner:
         for refinement in REFINEMENTS if self.on_large_component != "error" else (1.0,):
             atom, record = self._cut(adjacency, counts, component, limit / refinement, seed)
             plan = self._finish(adjacency, counts, atom, record, draw)
-            deviation = relative_deviation(plan.fold, counts, self.fractions)
+            deviation = plan.deviation(counts, self.fractions)
             cost = plan.loss(counts) + LOSS_PER_DEVIATION * max(deviation - 1, 0)
             if cost < least:
                 best, least = plan, cost
@@ -160,7 +166,10 @@ class FoldPlanner:
         """Assign atoms; in the mode "drop" set rows aside until no edge joins two folds."""
         rng = None if draw is None else np.random.RandomState(draw)
         if self.on_large_component != "drop" or not record["n_pieces"]:
-            return FoldPlan(self._assign(atom, counts, rng), adjacency, record)
+            fold = self._assign(atom, counts, rng)
+            if record["n_pieces"]:
+                fold = rebalance(adjacency, fold, counts, self.fractions)
+            return FoldPlan(fold, adjacency, record)
         rows = counts.sum(axis=1)
         edges = crossing_edges(adjacency, atom)
         cover, method = minimum_vertex_cover(edges, rows)
@@ -200,26 +209,6 @@ def _take_back(
         elif not len(homes):
             fold[v] = np.bincount(fold[fold >= 0], weights=rows[fold >= 0]).argmin()
     return fold
-
-
-def relative_deviation(
-    fold: NDArray[np.intp], counts: NDArray[np.int64], fractions: NDArray[np.float64]
-) -> float:
-    """Return the largest deviation of a fold's size or of a stratum's share, over its tolerance.
-
-    The tolerances are 1 % of the size and 0.5 points of the share, and never less than one row.
-    """
-    kept = fold >= 0
-    held = np.zeros((len(fractions), counts.shape[1]))
-    np.add.at(held, fold[kept], counts[kept])
-    size, total = held.sum(axis=1), held.sum()
-    if not size.all():
-        return np.inf
-    wanted = fractions * total
-    size_deviation = np.abs(size - wanted) / np.maximum(SIZE_TOLERANCE * wanted, 1)
-    share = np.abs(held / size[:, None] - held.sum(axis=0) / total).max(axis=1)
-    share_deviation = share / np.maximum(SHARE_TOLERANCE, 1 / size)
-    return float(max(size_deviation.max(), share_deviation.max()))
 
 
 def too_few_components(found: int, needed: int, what: str) -> InsufficientComponentsError:
