@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from esmlearn.embedding._claims import ClaimTable, owner_name
+from esmlearn.embedding._claims import ClaimTable, begin_work
 from esmlearn.exceptions import CacheError
 from esmlearn.utils._paths import cache_directory
 
@@ -399,7 +399,9 @@ class EmbeddingCache:
             "UPDATE space SET n_floats = ?, n_computed = n_computed + ? WHERE id = ?",
             (end, len(entries), space),
         )
-        ClaimTable(connection, space).release(digests)
+        connection.executemany(
+            "DELETE FROM claim WHERE space = ? AND digest = ?", [(space, d) for d in digests]
+        )
 
     # Claims --------------------------------------------------------------------------------------
 
@@ -408,6 +410,7 @@ class EmbeddingCache:
         fingerprint: str,
         digests: Sequence[bytes],
         *,
+        owner: str,
         description: Mapping[str, Any] | None = None,
     ) -> np.ndarray:
         """Claim sequences in order to compute them.
@@ -418,14 +421,16 @@ class EmbeddingCache:
             The space: what will be computed.
         digests : sequence of bytes
             Digests of the sequences.
+        owner : str
+            Who claims, as keep_claims() named it.
         description : mapping, default=None
             What the fingerprint stands for.
 
         Returns
         -------
         mine : ndarray of bool of shape (n_digests,)
-            True where the caller is now the one who computes; False where a vector is there
-            already, or another living process is at it.
+            True where the owner is now the one who computes; False where a vector is there
+            already, or another living owner is at it.
         """
         space = self._space(fingerprint, description or {})
         if self._read_only or space is None:
@@ -433,7 +438,7 @@ class EmbeddingCache:
         try:
             with _transaction(self._connection()) as connection:
                 known = self.contains(fingerprint, digests)
-                claims = ClaimTable(connection, space)
+                claims = ClaimTable(connection, space, owner)
                 return np.array(
                     [
                         not there and claims.take(digest)
@@ -445,7 +450,7 @@ class EmbeddingCache:
             self._warn(f"The embedding cache {self.directory} cannot be written ({error}).")
             return ~self.contains(fingerprint, digests)
 
-    def release(self, fingerprint: str, digests: Sequence[bytes]) -> None:
+    def release(self, fingerprint: str, digests: Sequence[bytes], *, owner: str) -> None:
         """Give back claims without a result, after an error.
 
         Parameters
@@ -453,39 +458,42 @@ class EmbeddingCache:
         fingerprint : str
             The space.
         digests : sequence of bytes
-            Digests that were claimed; those that are not this process's are left alone.
+            Digests that were claimed; claims of others are left alone.
+        owner : str
+            Who claimed them.
         """
         space = self._space(fingerprint)
         if self._read_only or space is None:
             return
         try:
-            ClaimTable(self._connection(), space).release(digests, owner=owner_name())
+            ClaimTable(self._connection(), space, owner).release(digests)
         except sqlite3.OperationalError:
-            logger.warning("claims could not be released; they lapse when this process ends")
+            logger.warning("claims could not be released; they lapse with their owner")
 
     @contextmanager
-    def keep_claims(self) -> Iterator[None]:
-        """Keep this process's claims alive while a block runs, however long a batch takes."""
+    def keep_claims(self) -> Iterator[str]:
+        """Yield a new owner, whose claims stay alive while the block runs, and end with it."""
         stop = threading.Event()
 
         def renew() -> None:
             while not stop.wait(ClaimTable.RENEW_SECONDS):
                 try:
-                    ClaimTable.renew(self._connection())
+                    ClaimTable.renew(self._connection(), owner)
                 except (sqlite3.Error, CacheError):
                     logger.warning("claims in the embedding cache could not be renewed")
             self.close()
 
-        if self._read_only:
-            yield
-            return
-        thread = threading.Thread(target=renew, name="esmlearn-claims", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+        with begin_work() as owner:
+            if self._read_only:
+                yield owner
+                return
+            thread = threading.Thread(target=renew, name="esmlearn-claims", daemon=True)
+            thread.start()
+            try:
+                yield owner
+            finally:
+                stop.set()
+                thread.join()
 
     # Figures -------------------------------------------------------------------------------------
 

@@ -4,7 +4,9 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -16,19 +18,36 @@ def _process_start(pid: int) -> str:
         return "?"
 
 
-def owner_name() -> str:
-    """Return a name of this process that no other process has or will have."""
-    return f"{socket.gethostname()}|{os.getpid()}|{_process_start(os.getpid())}"
+# Pieces of work under way in this process; what an ended one still claims is free again.
+_under_way: set[str] = {""}
+
+
+def owner_name(work: str = "") -> str:
+    """Return a name of a piece of work in this process that no other has or will have."""
+    return f"{socket.gethostname()}|{os.getpid()}|{_process_start(os.getpid())}|{work}"
+
+
+@contextmanager
+def begin_work() -> Iterator[str]:
+    """Yield the name of a new owner of claims, who lives as long as the block."""
+    work = uuid.uuid4().hex
+    _under_way.add(work)
+    try:
+        yield owner_name(work)
+    finally:
+        _under_way.discard(work)
 
 
 def is_alive(owner: str) -> bool:
-    """Tell whether the process of that name may still be at work.
+    """Tell whether the owner of that name may still be at work.
 
     Of another machine that cannot be known; its claims lapse when it stops renewing them.
     """
-    host, pid, start = owner.split("|")
+    host, pid, start, work = owner.split("|")
     if host != socket.gethostname():
         return True
+    if int(pid) == os.getpid():
+        return start == _process_start(os.getpid()) and work in _under_way
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
@@ -47,14 +66,15 @@ class ClaimTable:
         Connection to the index.
     space : int
         Number of the space in the index.
+    owner : str
+        Who claims.
     """
 
     LEASE_SECONDS = 120.0
     RENEW_SECONDS = 20.0
 
-    def __init__(self, connection: sqlite3.Connection, space: int) -> None:
-        self._connection, self._space = connection, space
-        self._me = owner_name()
+    def __init__(self, connection: sqlite3.Connection, space: int, owner: str) -> None:
+        self._connection, self._space, self._owner = connection, space, owner
 
     def take(self, digest: bytes) -> bool:
         """Claim a sequence unless a living process has; call it inside a write transaction."""
@@ -63,25 +83,25 @@ class ClaimTable:
         ).fetchone()
         if row is not None:
             owner, expires = row
-            if expires > time.time() and is_alive(owner):
+            if owner != self._owner and expires > time.time() and is_alive(owner):
                 return False
         self._connection.execute(
             "INSERT OR REPLACE INTO claim VALUES (?, ?, ?, ?)",
-            (self._space, digest, self._me, time.time() + self.LEASE_SECONDS),
+            (self._space, digest, self._owner, time.time() + self.LEASE_SECONDS),
         )
         return True
 
-    def release(self, digests: Sequence[bytes], *, owner: str | None = None) -> None:
-        """Remove claims, all of them or those of one owner."""
+    def release(self, digests: Sequence[bytes]) -> None:
+        """Remove the owner's claims on sequences."""
         self._connection.executemany(
-            "DELETE FROM claim WHERE space = ? AND digest = ? AND owner = coalesce(?, owner)",
-            [(self._space, digest, owner) for digest in digests],
+            "DELETE FROM claim WHERE space = ? AND digest = ? AND owner = ?",
+            [(self._space, digest, self._owner) for digest in digests],
         )
 
     @classmethod
-    def renew(cls, connection: sqlite3.Connection) -> None:
-        """Prolong every claim of this process."""
+    def renew(cls, connection: sqlite3.Connection, owner: str) -> None:
+        """Prolong every claim of an owner."""
         connection.execute(
             "UPDATE claim SET expires = ? WHERE owner = ?",
-            (time.time() + cls.LEASE_SECONDS, owner_name()),
+            (time.time() + cls.LEASE_SECONDS, owner),
         )

@@ -150,9 +150,9 @@ class Job:
         """Compute what no other process computes, and wait for what others do."""
         assert self.cache is not None
         pause = _POLL_SECONDS[0]
-        with self.cache.keep_claims():
+        with self.cache.keep_claims() as owner:
             while missing:
-                done = self._compute_claimed(sequences, digests, missing, vectors)
+                done = self._compute_claimed(owner, sequences, digests, missing, vectors)
                 waiting = [i for i in missing if i not in done]
                 missing = self._read(digests, waiting, vectors)
                 if missing and not done:
@@ -161,6 +161,7 @@ class Job:
 
     def _compute_claimed(
         self,
+        owner: str,
         sequences: Sequence[str],
         digests: Sequence[bytes],
         missing: Sequence[int],
@@ -170,10 +171,11 @@ class Job:
         assert cache is not None
         held: set[int] = set()
         done: set[int] = set()
+        stored: set[int] = set()
 
         def claim(batch: list[int]) -> list[int]:
             wanted = [digests[i] for i in batch]
-            taken = cache.claim(self.fingerprint, wanted, description=self.description)
+            taken = cache.claim(self.fingerprint, wanted, owner=owner, description=self.description)
             mine = [i for i, is_mine in zip(batch, taken, strict=True) if is_mine]
             held.update(mine)
             return mine
@@ -183,11 +185,13 @@ class Job:
             for batch, result in self._compute(sequences, plan, claim):
                 self._fill(vectors, batch, result)
                 names = [digests[i] for i in batch]
-                cache.put(self.fingerprint, names, result, description=self.description)
+                if cache.put(self.fingerprint, names, result, description=self.description):
+                    stored.update(batch)
                 done.update(batch)
         finally:
-            if held - done:
-                cache.release(self.fingerprint, [digests[i] for i in held - done])
+            if held - stored:
+                lost = [digests[i] for i in held - stored]
+                cache.release(self.fingerprint, lost, owner=owner)
         return done
 
     def _read(self, digests: Sequence[bytes], waiting: Sequence[int], vectors: Any) -> list[int]:

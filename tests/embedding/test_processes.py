@@ -68,9 +68,11 @@ def test_claims_of_the_dead_are_taken_over(checkpoint, proteins, tmp_path):
         "from esmlearn.embedding import EmbeddingCache\n"
         "from esmlearn.utils._sequences import sequence_digest\n"
         "path, space, *sequences = sys.argv[1:]\n"
-        "mine = EmbeddingCache(path).claim(space, [sequence_digest(s) for s in sequences])\n"
-        "print(mine.sum(), flush=True)\n"
-        "time.sleep(600)\n"
+        "digests = [sequence_digest(s) for s in sequences]\n"
+        "cache = EmbeddingCache(path)\n"
+        "with cache.keep_claims() as owner:\n"
+        "    print(cache.claim(space, digests, owner=owner).sum(), flush=True)\n"
+        "    time.sleep(600)\n"
     )
     arguments = [str(tmp_path), embedder.fingerprint(), *sorted(set(proteins))]
     process = subprocess.Popen(
@@ -102,33 +104,34 @@ def test_an_error_gives_claims_back(checkpoint, proteins, tmp_path, monkeypatch)
 def test_a_claim_elsewhere_lapses_when_it_is_not_renewed(tmp_path, monkeypatch):
     digests = [bytes([i]) * 16 for i in range(3)]
     cache = EmbeddingCache(tmp_path)
-    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
-    assert cache.claim("space", digests).all()
-    monkeypatch.undo()
-    assert not cache.claim("space", digests).any()
+    assert cache.claim("space", digests, owner="elsewhere|1|1|a").all()
+    assert not cache.claim("space", digests, owner=owner_name()).any()
     now = time.time()
     monkeypatch.setattr("time.time", lambda: now + ClaimTable.LEASE_SECONDS + 1)
-    assert cache.claim("space", digests).all()
+    assert cache.claim("space", digests, owner=owner_name()).all()
 
 
 def test_renewing_prolongs_claims(tmp_path, monkeypatch):
     digest = b"x" * 16
     cache = EmbeddingCache(tmp_path)
     monkeypatch.setattr("esmlearn.embedding._claims.ClaimTable.RENEW_SECONDS", 0.01)
-    cache.claim("space", [digest])
     query = "SELECT expires FROM claim"
-    before = cache._connection().execute(query).fetchone()[0]
-    with cache.keep_claims():
-        time.sleep(0.2)
-    assert cache._connection().execute(query).fetchone()[0] > before
+    with cache.keep_claims() as owner:
+        cache.claim("space", [digest], owner=owner)
+        before = cache._connection().execute(query).fetchone()[0]
+        deadline = time.monotonic() + 30
+        while cache._connection().execute(query).fetchone()[0] == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def test_the_living_are_told_from_the_dead():
-    host, pid, start = owner_name().split("|")
+    host, pid, start, _ = owner_name().split("|")
     assert is_alive(owner_name())
-    assert is_alive(f"elsewhere|{pid}|{start}")
+    assert not is_alive(owner_name("work that has ended"))
+    assert is_alive(f"elsewhere|{pid}|{start}|")
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    assert not is_alive(f"{host}|{process.pid}|?")
+    assert not is_alive(f"{host}|{process.pid}|?|")
     if os.path.exists("/proc/self/stat"):
-        assert not is_alive(f"{host}|{pid}|1")  # the number has been given to another process
+        assert not is_alive(f"{host}|{pid}|1|")  # the number has been given to another process

@@ -1,0 +1,201 @@
+import os
+import pickle
+import sqlite3
+import stat
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from esmlearn.embedding import EmbeddingCache, ESMEmbedder
+from esmlearn.embedding._cache import checksums
+from esmlearn.exceptions import CacheError
+from esmlearn.utils._sequences import sequence_digest
+
+DIGESTS = [sequence_digest(s) for s in ("MKV", "GSHM", "AAAA")]
+
+
+@pytest.fixture
+def cache(tmp_path):
+    with EmbeddingCache(tmp_path / "cache") as cache:
+        yield cache
+
+
+@pytest.fixture
+def vectors():
+    return np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)
+
+
+def test_what_is_put_is_got(cache, vectors):
+    assert cache.put("space", DIGESTS[:2], vectors[:2], description={"model": "x"})
+    found, read = cache.get("space", DIGESTS[::-1], width=8)
+    assert found.tolist() == [False, True, True]
+    np.testing.assert_array_equal(read[[2, 1]], vectors[:2])
+    assert not cache.get("other", DIGESTS, width=8)[0].any()
+    assert cache.contains("space", DIGESTS).tolist() == [True, True, False]
+
+
+def test_arrays_of_any_length_are_kept(cache):
+    arrays = [np.full((n, 3), n, dtype=np.float32) for n in (1, 5, 2)]
+    cache.put("space", DIGESTS, arrays)
+    found, read = cache.get("space", DIGESTS, width=None)
+    assert found.all()
+    for array, flat in zip(arrays, read, strict=True):
+        np.testing.assert_array_equal(flat.reshape(-1, 3), array)
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(st.integers(0, 300), unique=True),
+    asked=st.lists(st.integers(0, 400), unique=True, min_size=1),
+    many=st.booleans(),
+)
+def test_any_subset_in_any_order_comes_back(tmp_path_factory, monkeypatch, rows, asked, many):
+    monkeypatch.setattr("esmlearn.embedding._cache._MANY", 0 if many else 1000)
+    digests = [sequence_digest("A" * (i + 1)) for i in range(401)]
+    values = np.arange(401 * 5, dtype=np.float32).reshape(401, 5)
+    with EmbeddingCache(tmp_path_factory.mktemp("c")) as cache:
+        if rows:
+            cache.put("space", [digests[i] for i in rows], values[rows])
+        found, read = cache.get("space", [digests[i] for i in asked], width=5)
+    assert found.tolist() == [i in rows for i in asked]
+    np.testing.assert_array_equal(read[found], values[asked][found])
+
+
+def test_figures(cache, vectors):
+    cache.put("a", DIGESTS, vectors, description={"name": "tiny"})
+    cache.put("b", DIGESTS[:1], vectors[:1])
+    stats = cache.stats()
+    assert (stats["n_spaces"], stats["n_vectors"], stats["n_computed"]) == (2, 4, 4)
+    assert stats["spaces"][0]["name"] == "tiny"
+    assert stats["n_bytes"] > 4 * 8 * 4
+    cache.clear()
+    assert cache.n_computed == 0
+    assert not list(cache.directory.glob("*.f32"))
+    assert not cache.get("a", DIGESTS, width=8)[0].any()
+
+
+def test_it_pickles_as_its_path(cache, vectors):
+    cache.put("space", DIGESTS, vectors)
+    copy = pickle.loads(pickle.dumps(cache))
+    assert copy.get("space", DIGESTS, width=8)[0].all()
+    assert repr(copy) == f"EmbeddingCache({os.fspath(cache.path)!r})"
+    copy.close()
+
+
+# Damage ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["bit", "zeros", "cut", "swapped", "gone"])
+def test_damaged_vectors_are_computed_again(damage, checkpoint, proteins, cache):
+    embedder = ESMEmbedder(checkpoint, cache=cache)
+    expected = embedder.fit_transform(proteins)
+    (file,) = cache.directory.glob("*.f32")
+    data = np.fromfile(file, dtype=np.uint32)
+    row = 32
+    if damage == "bit":
+        data[3 * row + 5] ^= 1 << 20
+    elif damage == "zeros":
+        data[2 * row : 4 * row] = 0
+    elif damage == "cut":
+        data = data[: len(data) // 2]
+    elif damage == "swapped":
+        data[:row], data[row : 2 * row] = data[row : 2 * row].copy(), data[:row].copy()
+    data.tofile(file)
+    if damage == "gone":
+        file.unlink()
+    with pytest.warns(UserWarning, match="damaged; they are computed again"):
+        again = embedder.transform(proteins)
+    np.testing.assert_allclose(again, expected, atol=1e-5)
+    assert 0 < embedder.n_computed_ <= len(set(proteins))
+    embedder.transform(proteins)
+    assert embedder.n_computed_ == 0
+
+
+def test_a_checksum_belongs_to_one_sequence():
+    values = np.ones((2, 4), dtype=np.float32)
+    a, b = checksums(values, np.array([1, 2], dtype=np.uint64))
+    assert a != b
+
+
+def test_a_foreign_database_is_left_alone(tmp_path):
+    connection = sqlite3.connect(tmp_path / "index.sqlite")
+    connection.execute("CREATE TABLE precious (x)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(CacheError, match="database of another program"):
+        EmbeddingCache(tmp_path).get("space", DIGESTS, width=8)
+    connection = sqlite3.connect(tmp_path / "index.sqlite")
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("precious",)]
+    connection.close()
+
+
+def test_a_cache_of_the_future_is_left_alone(cache, vectors):
+    cache.put("space", DIGESTS, vectors)
+    cache._connection().execute("PRAGMA user_version = 99")
+    cache.close()
+    with pytest.raises(CacheError, match="has format 99, this esmlearn reads and writes 1"):
+        cache.get("space", DIGESTS, width=8)
+
+
+def test_a_damaged_index_is_one_clear_error(checkpoint, tmp_path):
+    (tmp_path / "index.sqlite").write_bytes(b"SQLite format 3\0" + b"garbage" * 1000)
+    with pytest.raises(CacheError, match="delete the folder"):
+        ESMEmbedder(checkpoint, cache=tmp_path).transform(["MKV"])
+
+
+def test_a_path_that_is_a_file_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CacheError, match="cannot be used"):
+        EmbeddingCache(tmp_path / "file").stats()
+
+
+# Disks -------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_costs_the_storing_not_the_result(checkpoint, proteins, cache, monkeypatch):
+    expected = ESMEmbedder(checkpoint, cache=None).transform(proteins)
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("esmlearn.embedding._cache._write_at", full)
+        embedder = ESMEmbedder(checkpoint, cache=cache)
+        with pytest.warns(UserWarning, match="No space left.*going on without storing"):
+            np.testing.assert_allclose(embedder.transform(proteins), expected, atol=1e-5)
+    assert cache.n_computed == 0
+    embedder.transform(proteins)
+    assert cache.n_computed == len(set(proteins))
+
+
+def test_a_read_only_cache_is_read_and_not_written(checkpoint, proteins, tmp_path, monkeypatch):
+    folder = tmp_path / "shared"
+    writer = EmbeddingCache(folder)
+    expected = ESMEmbedder(checkpoint, cache=writer).transform(proteins[:10])
+    writer.close()
+    reader = EmbeddingCache(folder)
+    # root may write anywhere: it is told that it may not
+    monkeypatch.setattr(
+        EmbeddingCache,
+        "_prepare",
+        lambda *a: (_ for _ in ()).throw(
+            sqlite3.OperationalError("attempt to write a readonly database")
+        ),
+    )
+    embedder = ESMEmbedder(checkpoint, cache=reader)
+    with pytest.warns(UserWarning, match="is read-only: nothing new is stored"):
+        ours = embedder.transform(proteins)
+    np.testing.assert_array_equal(ours[:10], expected)
+    assert embedder.n_computed_ == len(set(proteins) - set(proteins[:10]))
+    reader.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of files are a matter of POSIX")
+def test_only_the_owner_may_look_inside(cache, vectors):
+    cache.put("space", DIGESTS, vectors)
+    for path in [cache.directory, *cache.directory.glob("*.f32")]:
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
