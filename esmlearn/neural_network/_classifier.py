@@ -265,7 +265,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             first = int(np.argmin(known))
             warnings.warn(
                 f"{(~known).sum()} of {len(known)} validation rows are of a class that y does not "
-                f"have (first: y_val[{first}] is {y_val[first]!r}); they are left out.",
+                f"have (first: y_val[{first}] is {str(y_val[first])!r}); they are left out.",
                 UserWarning,
                 stacklevel=3,
             )
