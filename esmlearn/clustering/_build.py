@@ -11,11 +11,11 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
 
-from esmlearn.clustering._engine import Engine, to_common_alphabet
+from esmlearn.clustering._engine import Engine
 from esmlearn.clustering._graph import HomologyGraph, graph_from_pairs
 from esmlearn.clustering._hits import Hits, lengths_of, never_significant
 from esmlearn.clustering._nodes import sorted_nodes
-from esmlearn.clustering._search import choose_engine, engines_of
+from esmlearn.clustering._search import choose_engine, engines_of, run_engine
 from esmlearn.clustering._store import GraphStore, record_search
 from esmlearn.exceptions import DataError
 
@@ -217,7 +217,7 @@ def _search_all(
     level = logging.INFO if verbose else logging.DEBUG
     _LOGGER.log(level, "searching %d proteins with %s %s", len(nodes), engine.name, engine.version)
     start = time.perf_counter()
-    hits = engine.search(to_common_alphabet(nodes), None, evalue=evalue, n_threads=n_threads)
+    hits = run_engine(engine, nodes, None, evalue=evalue, n_threads=n_threads)
     seconds = time.perf_counter() - start
     _LOGGER.log(level, "found %d alignments in %.1f s", len(hits), seconds)
     record_search(engine.name, len(nodes), len(nodes), seconds)

@@ -9,7 +9,7 @@ from esmlearn.clustering._hits import SEARCH_SPACE_RESIDUES, Hits, lengths_of
 from esmlearn.clustering._parsers import read_cluster_pairs, read_table
 from esmlearn.clustering._programs import program_version, require_program
 from esmlearn.clustering._runner import run_program, working_directory, write_fasta
-from esmlearn.exceptions import DataError
+from esmlearn.exceptions import DataError, EngineError
 
 _MAX_LENGTH = 65_535
 _COLUMNS = {
@@ -74,7 +74,12 @@ class MMseqs(Engine):
             query_db = self._create(queries, directory, "queries")
             target_db = query_db if targets is None else self._create(targets, directory, "targets")
             target_lengths = lengths_of(queries if targets is None else targets)
-            table_path = self._align(query_db, target_db, target_lengths, evalue, n_threads)
+            try:
+                table_path = self._align(query_db, target_db, target_lengths, evalue, n_threads)
+            except EngineError as error:
+                if _NOTHING_TO_INDEX not in error.stderr:
+                    raise
+                return Hits.concatenate([])
             table = read_table(table_path, list(_COLUMNS.values()), what="mmseqs convertalis")
         hits = Hits.from_alignments(
             table["query"],
@@ -125,6 +130,11 @@ class MMseqs(Engine):
         return table
 
 
+# MMseqs2's k-mers of 6 residues are spaced over 14; where no sequence has one, it fails.
+_SPACED_WORD = 14
+_NOTHING_TO_INDEX = "No k-mer could be extracted"
+
+
 def _words(options: dict[str, str]) -> list[str]:
     return [word for option in options.items() for word in option]
 
@@ -171,17 +181,33 @@ def mmseqs_representatives(
     Returns
     -------
     representatives : ndarray of int of shape (n_sequences,)
-        Index of the sequence that represents each one's cluster.
+        Index of the sequence that represents each one's cluster. Sequences shorter than 14
+        residues, which MMseqs2 cannot index, represent themselves.
     """
     _check_lengths(sequences)
+    representatives = np.arange(len(sequences))
+    indexable = np.flatnonzero(lengths_of(sequences) >= _SPACED_WORD)
+    if len(indexable) == 0:
+        return representatives
+    covered = "0" if coverage_mode == "any" else f"{coverage:g}"
+    options = ["--min-seq-id", f"{identity:g}", "-c", covered, "--threads", str(n_threads)]
+    options += ["--cov-mode", _COVERAGE_MODES[coverage_mode]]
+    options += ["--cluster-mode", "2"] if longest_first else []
+    try:
+        found = _run_clustering([sequences[i] for i in indexable], workflow, options)
+    except EngineError as error:
+        if _NOTHING_TO_INDEX not in error.stderr:
+            raise
+        return representatives
+    representatives[indexable] = indexable[found]
+    return representatives
+
+
+def _run_clustering(sequences: list[str], workflow: str, options: list[str]) -> np.ndarray:
     engine = MMseqs()
     with working_directory() as directory:
         database = engine._create(sequences, directory, "sequences")
         clusters, table = directory / "clusters", directory / "clusters.tsv"
-        covered = "0" if coverage_mode == "any" else f"{coverage:g}"
-        options = ["--min-seq-id", f"{identity:g}", "-c", covered, "--threads", str(n_threads)]
-        options += ["--cov-mode", _COVERAGE_MODES[coverage_mode]]
-        options += ["--cluster-mode", "2"] if longest_first else []
         engine._run(workflow, database, clusters, directory / "tmp", *options)
         engine._run("createtsv", database, database, clusters, table)
         return read_cluster_pairs(table, len(sequences))

@@ -1,6 +1,7 @@
 """Choose an engine and search proteins against proteins."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from joblib import effective_n_jobs
 from esmlearn.clustering._alignment import ExactSearch
 from esmlearn.clustering._diamond import Diamond
 from esmlearn.clustering._engine import Engine, to_common_alphabet
-from esmlearn.clustering._hits import Hits, lengths_of
+from esmlearn.clustering._hits import Hits, lengths_of, never_significant
 from esmlearn.clustering._mmseqs import MMseqs
 from esmlearn.clustering._nodes import canonical_sequences
 from esmlearn.clustering._programs import find_program, program_version
@@ -72,6 +73,44 @@ def engines_of(engine: str) -> list[Engine]:
     return [ExactSearch(), *(make() for name, make in programs.items() if find_program(name))]
 
 
+def run_engine(
+    engine: Engine, queries: list[str], targets: list[str] | None, *, evalue: float, n_threads: int
+) -> Hits:
+    """Search canonical sequences; those that cannot be significant are left out beforehand.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who searches.
+    queries : list of str
+        Canonical sequences.
+    targets : list of str or None
+        The same; None searches the queries against themselves.
+    evalue : float
+        Largest E-value.
+    n_threads : int
+        Number of threads.
+
+    Returns
+    -------
+    hits : Hits
+        With indices into `queries` and `targets`.
+    """
+    of_queries = np.flatnonzero(~never_significant(queries, evalue))
+    of_targets = of_queries
+    if targets is not None:
+        of_targets = np.flatnonzero(~never_significant(targets, evalue))
+    if len(of_queries) == 0 or len(of_targets) == 0:
+        return Hits.concatenate([])
+    hits = engine.search(
+        to_common_alphabet([queries[i] for i in of_queries]),
+        None if targets is None else to_common_alphabet([targets[i] for i in of_targets]),
+        evalue=evalue,
+        n_threads=n_threads,
+    )
+    return replace(hits, query=of_queries[hits.query], target=of_targets[hits.target])
+
+
 def search(
     queries: Any,
     targets: Any,
@@ -130,12 +169,8 @@ def search(
     target_list = canonical_sequences(targets, name="targets")
     cells = float(lengths_of(query_list).sum()) * float(lengths_of(target_list).sum())
     chosen = choose_engine(engine, cells=cells)
-    hits = chosen.search(
-        to_common_alphabet(query_list),
-        to_common_alphabet(target_list),
-        evalue=evalue,
-        n_threads=effective_n_jobs(n_jobs),
-    )
+    n_threads = effective_n_jobs(n_jobs)
+    hits = run_engine(chosen, query_list, target_list, evalue=evalue, n_threads=n_threads)
     return hits.best_per_pair()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,12 +94,19 @@ class GraphStore:
     @contextmanager
     def lock(self, digests: NDArray[np.bytes_]) -> Iterator[None]:
         """Hold the right to search these sequences; another process waits and then finds them."""
-        if self.directory is None:
+        if self.directory is None or not self._is_writable(self.directory):
             yield
             return
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _file_lock(self.directory / f"{content_of(digests)}.lock"):
             yield
+
+    def _is_writable(self, directory: Path) -> bool:
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            _LOGGER.warning("homology graphs cannot be cached: %s", error)
+            return False
+        return os.access(directory, os.W_OK)
 
     def _path(self, content: str) -> Path:
         assert self.directory is not None
@@ -119,7 +127,7 @@ class GraphStore:
 
     def _read_digests(self, content: str) -> NDArray[np.bytes_] | None:
         try:
-            with np.load(self._path(content), allow_pickle=False) as file:
+            with _open_arrays(self._path(content)) as file:
                 return file["digests"]
         except _UNREADABLE:
             return None
@@ -128,7 +136,7 @@ class GraphStore:
         if self.directory is None or not self._path(content).exists():
             return None
         try:
-            with np.load(self._path(content), allow_pickle=False) as file:
+            with _open_arrays(self._path(content)) as file:
                 graph = HomologyGraph(**{n: file[n] for n in ("digests", *_EDGE_ARRAYS)})
             if content_of(graph.digests) != content or graph.edges.max(initial=-1) >= graph.n_nodes:
                 raise ValueError("its content is not what its name says")
@@ -138,6 +146,13 @@ class GraphStore:
             )
             return None
         return graph
+
+
+@contextmanager
+def _open_arrays(path: Path) -> Iterator[Any]:
+    """Open an npz file; unlike `np.load` alone this also closes one that turns out to be none."""
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        yield file
 
 
 def _subgraph(graph: HomologyGraph, digests: NDArray[np.bytes_]) -> HomologyGraph:

@@ -1,0 +1,191 @@
+"""Graphs are found again: in memory, on disk, as a part of a larger one, by other processes."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from esmlearn.clustering import _store as store_module
+from esmlearn.clustering import count_searches, homology_graph
+from tests._proteins import make_families
+
+SEQUENCES, _ = make_families(8, 3, length=60, identity=0.8, seed=1)
+
+
+@pytest.fixture
+def forget():
+    """Forget the graphs of this process, as another process would never have known them."""
+    store_module._MEMORY.clear()
+    return store_module._MEMORY.clear
+
+
+def sources(*graphs):
+    return [graph.description["source"] for graph in graphs]
+
+
+def test_memory_then_disk(forget):
+    first, second = homology_graph(SEQUENCES), homology_graph(SEQUENCES[::-1])
+    forget()
+    third = homology_graph(SEQUENCES)
+    assert sources(first, second, third) == ["search", "memory", "disk"]
+    assert [g.description["searched"] for g in (first, second, third)] == [True, False, False]
+    np.testing.assert_array_equal(first.edges, third.edges)
+    np.testing.assert_array_equal(first.identity, third.identity)
+    assert count_searches() == 1
+
+
+@pytest.mark.parametrize("process", ["same", "other"])
+def test_subsets_are_restricted_not_searched(forget, process):
+    whole = homology_graph(SEQUENCES)
+    if process == "other":
+        forget()
+    part = homology_graph(SEQUENCES[3:15])
+    assert part.description["restricted_from"] == len(SEQUENCES)
+    assert part.description["source"] == ("memory" if process == "same" else "disk")
+    np.testing.assert_array_equal(part.edges, whole.restrict(SEQUENCES[3:15]).edges)
+    assert count_searches() == 1
+
+
+def test_other_thresholds_search_nothing():
+    for identity in (0.3, 0.5, 0.9):
+        for mode in ("shorter", "both", "any"):
+            homology_graph(SEQUENCES, identity=identity, coverage_mode=mode)
+    assert count_searches() == 1
+
+
+def test_another_evalue_or_engine_is_another_graph():
+    graphs = [
+        homology_graph(SEQUENCES),
+        homology_graph(SEQUENCES, evalue=1e-5),
+        homology_graph([*SEQUENCES, "MKVLATGGARQWEDSTHNPYF"]),
+    ]
+    assert sources(*graphs) == ["search"] * 3
+
+
+def test_without_a_directory_memory_serves(forget, private_cache):
+    first = homology_graph(SEQUENCES, cache=None)
+    second = homology_graph(SEQUENCES[:5], cache=None)
+    forget()
+    third = homology_graph(SEQUENCES, cache=None)
+    assert sources(first, second, third) == ["search", "memory", "search"]
+    assert not list(private_cache.rglob("*.npz"))
+
+
+def test_a_directory_of_ones_own(tmp_path, forget):
+    homology_graph(SEQUENCES, cache=tmp_path / "graphs")
+    forget()
+    assert sources(homology_graph(SEQUENCES, cache=tmp_path / "graphs")) == ["disk"]
+    assert not list(tmp_path.rglob("*.lock"))
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "text", "flip", "foreign"])
+def test_damaged_file_is_searched_again(forget, private_cache, caplog, damage):
+    reference = homology_graph(SEQUENCES)
+    (path,) = private_cache.rglob("*.npz")
+    content = path.read_bytes()
+    if damage == "foreign":
+        homology_graph([*SEQUENCES[:-1], "MKVLATGGARQWEDSTHNPYF"])
+        (other,) = (p for p in private_cache.rglob("*.npz") if p != path)
+        content = other.read_bytes()
+    half = len(content) // 2
+    path.write_bytes(
+        {
+            "empty": b"",
+            "cut": content[:half],
+            "text": b"no graph",
+            "flip": content[:half] + bytes([content[half] ^ 255]) + content[half + 1 :],
+            "foreign": content,
+        }[damage]
+    )
+    forget()
+    with caplog.at_level(logging.WARNING):
+        graph = homology_graph(SEQUENCES)
+    assert sources(graph) == ["search"]
+    assert "is damaged" in caplog.text
+    np.testing.assert_array_equal(graph.edges, reference.edges)
+    forget()
+    assert sources(homology_graph(SEQUENCES)) == ["disk"]
+
+
+def test_unwritable_cache_costs_no_result(tmp_path, caplog):
+    (tmp_path / "file").touch()
+    graph = homology_graph(SEQUENCES, cache=tmp_path / "file" / "graphs")
+    assert sources(graph) == ["search"]
+    assert "cannot be cached" in caplog.text
+
+
+def test_full_disk_costs_no_result(monkeypatch, caplog):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    graph = homology_graph(SEQUENCES)
+    assert graph.n_nodes == len(SEQUENCES)
+    assert "could not be cached" in caplog.text
+
+
+def _search_slowly(barrier, queue):
+    from esmlearn.clustering import _build
+
+    search = _build.run_engine
+
+    def slow(*args, **kwargs):
+        time.sleep(0.5)
+        return search(*args, **kwargs)
+
+    _build.run_engine = slow
+    barrier.wait()
+    queue.put(homology_graph(SEQUENCES).description["source"])
+
+
+def _die_with_the_lock(queue):
+    from esmlearn.clustering import _build
+
+    def killed(*args, **kwargs):
+        queue.put(os.getpid())
+        queue.close()
+        queue.join_thread()
+        time.sleep(60)
+
+    _build.run_engine = killed
+    homology_graph(SEQUENCES)
+
+
+needs_fork = pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="needs fork and flock"
+)
+
+
+@needs_fork
+def test_two_processes_search_once(forget):
+    context = multiprocessing.get_context("fork")
+    barrier, queue = context.Barrier(2), context.Queue()
+    workers = [context.Process(target=_search_slowly, args=(barrier, queue)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    found = sorted(queue.get(timeout=60) for _ in workers)
+    for worker in workers:
+        worker.join()
+    assert found == ["disk", "search"]
+    assert count_searches() == 1
+
+
+@needs_fork
+def test_a_dead_owner_holds_no_lock(forget):
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    worker = context.Process(target=_die_with_the_lock, args=(queue,))
+    worker.start()
+    os.kill(queue.get(timeout=60), signal.SIGKILL)
+    worker.join()
+    assert sources(homology_graph(SEQUENCES)) == ["search"]
+
+
+def test_memory_is_bounded(forget):
+    for end in range(2, 10):
+        homology_graph([*SEQUENCES[1:end], "MKVLATGGARQWEDSTHNPYF"[:-end]], cache=None)
+    assert len(store_module._MEMORY) <= store_module._IN_MEMORY
