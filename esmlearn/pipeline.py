@@ -1,6 +1,7 @@
 """A Pipeline that keeps a validation part of real rows for the early stopping of its last step."""
 
 import sys
+import warnings
 from collections.abc import Callable
 from functools import partial
 from inspect import signature
@@ -100,7 +101,11 @@ class Pipeline(_ImblearnPipeline):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **_ImblearnPipeline._parameter_constraints,
-        "validation": [None, Interval(Real, 0, 1, closed="neither"), HasMethods(["split"])],
+        "validation": [
+            None,
+            Interval(Real, 0, 1, closed="neither"),
+            HasMethods(["split", "get_n_splits"]),
+        ],
     }
 
     def __init__(
@@ -286,6 +291,14 @@ def _fit_with_validation(
     if "sample_weight" in fit_params_val and _accepts(final, "sample_weight_val"):
         fit_params = {"sample_weight_val": fit_params_val["sample_weight"]} | fit_params
     final.fit(X, y, X_val=X_val, y_val=y_val, **fit_params)
+    if getattr(final, "do_early_stopping_", True) is False:
+        warnings.warn(
+            f"{type(final).__name__} did not use the validation part, because its early_stopping "
+            f"is {final.early_stopping!r} ('auto' means off for up to 10,000 rows). Set "
+            f"early_stopping=True, or validation=None to train on every row.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _fit_with_eval_set(
