@@ -9,7 +9,6 @@ from imblearn.base import BaseSampler
 from imblearn.utils import check_target_type
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from sklearn.base import clone
 from sklearn.preprocessing import label_binarize
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -18,7 +17,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 from esmlearn.exceptions import DataError
 from esmlearn.over_sampling._containers import float_types, restore_features, restore_target
 from esmlearn.over_sampling._delegate import Rows
-from esmlearn.over_sampling._regions import TargetRegions, check_region_numbers
+from esmlearn.over_sampling._regions import TargetRegions, check_region_numbers, make_regions
 from esmlearn.over_sampling._target import as_numeric_column, check_continuous_target, is_continuous
 
 
@@ -117,7 +116,7 @@ class BaseRegionSampler(BaseSampler):
         check_consistent_length(X, target)
         features = self._check_features(X)
         check_continuous_target(target)
-        self.regions_ = self._make_regions().fit(target)
+        self.regions_ = make_regions(self.regions).fit(target)
         self.region_names_ = np.arange(self.regions_.n_regions_)
         labels = self.regions_.region(target)
         self.counts_ = self.regions_.counts_
@@ -160,13 +159,6 @@ class BaseRegionSampler(BaseSampler):
         )
         # float16 holds too few digits for distances; the result is rounded back.
         return features.astype(np.float32) if features.dtype == np.float16 else features
-
-    def _make_regions(self) -> TargetRegions:
-        if self.regions is None:
-            return TargetRegions()
-        if isinstance(self.regions, TargetRegions):
-            return clone(self.regions)
-        return TargetRegions("edges", edges=self.regions)
 
     def _class_mask(self, names: ArrayLike) -> NDArray:
         mask = np.zeros(len(self.region_names_), dtype=bool)

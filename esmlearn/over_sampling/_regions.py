@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -359,6 +359,17 @@ class TargetRegions(BaseEstimator):
             # A region that holds no training target at all is as rare as can be.
             return (self.mean_relevance_ >= self.threshold) | (self.counts_ == 0)
         return check_region_numbers(self.rare, self.n_regions_)
+
+
+def make_regions(regions: TargetRegions | ArrayLike | None) -> TargetRegions:
+    """Return unfitted regions from an estimator, edges, or nothing."""
+    if regions is None:
+        return TargetRegions()
+    return (
+        clone(regions)
+        if isinstance(regions, TargetRegions)
+        else TargetRegions("edges", edges=regions)
+    )
 
 
 def check_edges(edges: ArrayLike | None) -> NDArray:

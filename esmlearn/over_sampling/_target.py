@@ -22,7 +22,8 @@ def check_continuous_target(y: ArrayLike) -> NDArray:
     values = as_numeric_column(y)
     if values.size < 2:
         raise DataError(
-            f"A target needs at least two values to be divided into regions, got {values.size}."
+            "A target needs at least two values to be divided into regions, got "
+            f"n_samples={values.size}."
         )
     if values.min() == values.max():
         raise DataError(

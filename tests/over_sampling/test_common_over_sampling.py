@@ -5,10 +5,12 @@ from imblearn.utils.estimator_checks import estimator_checks_generator as imblea
 from sklearn.utils.estimator_checks import estimator_checks_generator as sklearn_checks
 
 from esmlearn.over_sampling import (
+    DenseWeightRegressor,
     GaussianNoiseOverSampler,
     RegionOverSampler,
     RegionUnderSampler,
     RelevanceSampler,
+    TwoStageRegressor,
 )
 
 CONTINUOUS = {
@@ -30,12 +32,15 @@ ESTIMATORS = [
     (GaussianNoiseOverSampler(random_state=0), NOISY),
     (RelevanceSampler(random_state=0), ONLY_CONTINUOUS),
 ]
+REGRESSORS = [DenseWeightRegressor(), TwoStageRegressor(random_state=0)]
 
 
 def _all_checks():
     for estimator, expected in ESTIMATORS:
         for make in (imblearn_checks, sklearn_checks):
             yield from make(estimator, expected_failed_checks=expected, mark="xfail")
+    for estimator in REGRESSORS:
+        yield from sklearn_checks(estimator)
 
 
 @pytest.mark.filterwarnings("ignore::esmlearn.exceptions.ResamplingWarning")

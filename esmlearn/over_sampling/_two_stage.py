@@ -1,0 +1,283 @@
+"""TwoStageRegressor: first find the rare rows, then predict how rare they are."""
+
+import warnings
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics import precision_recall_curve
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from esmlearn.exceptions import ResamplingWarning
+from esmlearn.over_sampling._regions import TargetRegions, check_region_numbers, make_regions
+
+
+class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+    """Regression that predicts rare values as such: a classifier finds them, then a regressor.
+
+    A regressor that minimises an error averages what it is not sure about, and never predicts a
+    value that few rows have, whatever is over-sampled. Here a classifier for each rare region
+    tells whether a row belongs to it. Its threshold is chosen for the best F-beta score on
+    training rows that it was not fitted on. Rows that pass are predicted by a regressor fitted on
+    the members of the region, all others by one fitted on the rows of no rare region.
+
+    Parameters
+    ----------
+    regressor : regressor, default=None
+        Fitted once on the usual rows and once on the members of each rare region; unless given
+        standardised features and a ridge regression that chooses its own strength.
+    classifier : classifier, default=None
+        Has `decision_function` or `predict_proba`; unless given standardised features and a
+        support vector machine with balanced class weights.
+    regions : TargetRegions, array-like of float or None, default=None
+        How the target is divided, as for `RegionOverSampler`.
+    rare : array-like of int, default=None
+        Numbers of the regions to find; by default those that are rare.
+    beta : float, default=0.7
+        Weight of recall against precision: below 1 a false alarm counts more than a miss.
+    cv : int, default=5
+        Folds in which thresholds are chosen.
+    n_jobs : int, default=None
+        Processes for those folds.
+    random_state : int, RandomState instance or None, default=None
+        Seed of those folds.
+
+    Attributes
+    ----------
+    regions_ : TargetRegions
+        The regions of the training targets.
+    classifiers_ : dict of int to classifier
+        The fitted classifier of each rare region.
+    thresholds_ : dict of int to float
+        Score from which on a row belongs to the region.
+    regressors_ : dict of int to regressor
+        The regressor of each rare region; -1 is the usual rows.
+    n_features_in_ : int
+        Number of features.
+
+    Warns
+    -----
+    ResamplingWarning
+        When a rare region has fewer than two members, so that it cannot be learned.
+
+    See Also
+    --------
+    RegionOverSampler : Adds rows to the rare regions.
+    DenseWeightRegressor : Weights rows.
+
+    Notes
+    -----
+    With homologous rows give `groups` to `fit`, else the thresholds are chosen on rows whose
+    relatives the classifier knows, and come out too high for proteins of new families.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from esmlearn.over_sampling import TwoStageRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(300, 5))
+    >>> y = np.where(X[:, 0] > 1.5, 90.0, 37.0) + rng.normal(size=300)
+    >>> model = TwoStageRegressor(regions=[60.0], rare=[1], random_state=0).fit(X, y)
+    >>> bool(model.predict([[3.0, 0, 0, 0, 0]])[0] > 60)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "regressor": [HasMethods(["fit", "predict"]), None],
+        "classifier": [HasMethods(["fit", "predict"]), None],
+        "regions": [TargetRegions, "array-like", None],
+        "rare": ["array-like", None],
+        "beta": [Interval(Real, 0, None, closed="neither")],
+        "cv": [Interval(Integral, 2, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        regressor: Any = None,
+        *,
+        classifier: Any = None,
+        regions: TargetRegions | ArrayLike | None = None,
+        rare: ArrayLike | None = None,
+        beta: float = 0.7,
+        cv: int = 5,
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.regressor = regressor
+        self.classifier = classifier
+        self.regions = regions
+        self.rare = rare
+        self.beta = beta
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, groups: ArrayLike | None = None) -> "TwoStageRegressor":
+        """Fit classifiers, thresholds and regressors.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Targets.
+        groups : array-like of shape (n_samples,), default=None
+            Family of each row; no family is on both sides when thresholds are chosen.
+
+        Returns
+        -------
+        self : TwoStageRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        DataError
+            If the target is constant.
+        """
+        X, y = validate_data(self, X, y, y_numeric=True)
+        self.regions_ = make_regions(self.regions).fit(y)
+        labels = self.regions_.region(y)
+        self.classifiers_: dict[int, Any] = {}
+        self.thresholds_: dict[int, float] = {}
+        self.regressors_: dict[int, Any] = {}
+        self.ranges_: dict[int, tuple[float, float]] = {}
+        for region in self._rare_regions():
+            if self._count(labels == region, region) >= 2:
+                self._fit_region(X, y, labels == region, region, groups)
+        usual = ~np.isin(labels, list(self.classifiers_))
+        self.regressors_[-1] = self._make_regressor().fit(X[usual], y[usual])
+        self.usual_range_ = float(y[usual].min()), float(y[usual].max())
+        return self
+
+    def predict_region(self, X: Any) -> NDArray:
+        """Rare region to which each row is assigned.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        region : ndarray of int of shape (n_samples,)
+            Number of the rare region whose threshold is passed by most, -1 for usual rows.
+        """
+        check_is_fitted(self, "regressors_")
+        return self._assign(validate_data(self, X, reset=False))
+
+    def predict(self, X: Any) -> NDArray:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Predicted targets; those of a rare region lie within its training targets, all others
+            within the usual training targets.
+        """
+        check_is_fitted(self, "regressors_")
+        X = validate_data(self, X, reset=False)
+        assigned = self._assign(X)
+        y = np.empty(len(X))
+        for region in np.unique(assigned).tolist():
+            rows = assigned == region
+            low, high = self.usual_range_ if region < 0 else self.ranges_[region]
+            y[rows] = np.clip(self.regressors_[region].predict(X[rows]), low, high)
+        return y
+
+    def _rare_regions(self) -> list[int]:
+        if self.rare is None:
+            mask = self.regions_.rare_
+        else:
+            mask = check_region_numbers(self.rare, self.regions_.n_regions_)
+        # With nothing but rare regions there would be no usual rows.
+        return [] if mask.all() else np.flatnonzero(mask).tolist()
+
+    def _count(self, inside: NDArray, region: int) -> int:
+        n_members = int(inside.sum())
+        if n_members < 2:
+            warnings.warn(
+                f"Region {region} has {n_members} members; a classifier needs at least 2, so the "
+                "region will not be predicted.",
+                ResamplingWarning,
+                stacklevel=4,
+            )
+        return n_members
+
+    def _fit_region(
+        self, X: NDArray, y: NDArray, inside: NDArray, region: int, groups: ArrayLike | None
+    ) -> None:
+        """Fit what finds and predicts the members of one region."""
+        classifier = self._make_classifier()
+        n_splits = min(self.cv, int(inside.sum()))
+        splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+        scores = cross_val_predict(
+            classifier,
+            X,
+            inside,
+            groups=groups,
+            cv=splitter(n_splits, shuffle=True, random_state=self.random_state),
+            method=_score_method(classifier),
+            n_jobs=self.n_jobs,
+        )
+        self.thresholds_[region] = best_threshold(inside, _positive(scores), beta=self.beta)
+        self.classifiers_[region] = classifier.fit(X, inside)
+        self.regressors_[region] = self._make_regressor().fit(X[inside], y[inside])
+        self.ranges_[region] = float(y[inside].min()), float(y[inside].max())
+
+    def _assign(self, X: NDArray) -> NDArray:
+        """Rare region of each row, or -1."""
+        assigned, margin = np.full(len(X), -1), np.zeros(len(X))
+        for region, classifier in self.classifiers_.items():
+            scores = _positive(getattr(classifier, _score_method(classifier))(X))
+            excess = scores - self.thresholds_[region]
+            passes = (excess >= 0) & ((assigned < 0) | (excess > margin))
+            assigned[passes], margin[passes] = region, excess[passes]
+        return assigned
+
+    def _make_classifier(self) -> Any:
+        if self.classifier is not None:
+            return clone(self.classifier)
+        return make_pipeline(StandardScaler(), SVC(class_weight="balanced"))
+
+    def _make_regressor(self) -> Any:
+        if self.regressor is not None:
+            return clone(self.regressor)
+        return make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 11)))
+
+
+def best_threshold(y_true: NDArray, scores: NDArray, *, beta: float) -> float:
+    """Score from which on the F-beta score of calling a row positive is best."""
+    precision, recall, thresholds = precision_recall_curve(y_true, scores)
+    denominator = beta**2 * precision + recall
+    fscore = np.divide(
+        (1 + beta**2) * precision * recall,
+        denominator,
+        out=np.zeros_like(recall),
+        where=denominator > 0,
+    )
+    return float(thresholds[np.argmax(fscore[:-1])])
+
+
+def _score_method(classifier: Any) -> str:
+    return "decision_function" if hasattr(classifier, "decision_function") else "predict_proba"
+
+
+def _positive(scores: NDArray) -> NDArray:
+    """Scores of the positive class."""
+    return scores if scores.ndim == 1 else scores[:, 1]

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsRegressor
+
+from esmlearn.exceptions import DataError
+from esmlearn.over_sampling import DenseWeightRegressor, TargetRegions
+from tests.over_sampling._data import make_long_tail
+
+
+@pytest.fixture(scope="module")
+def data():
+    X, y, _ = make_long_tail(400)
+    return X, y
+
+
+def test_it_is_the_regressor_with_weights(data):
+    X, y = data
+    weights = TargetRegions().fit(y).weights(y, alpha=0.5)
+    expected = Ridge().fit(X, y, sample_weight=weights).predict(X)
+    assert_allclose(DenseWeightRegressor(Ridge(), alpha=0.5).fit(X, y).predict(X), expected)
+
+
+def test_no_weights(data):
+    X, y = data
+    expected = Ridge().fit(X, y).predict(X)
+    assert_allclose(DenseWeightRegressor(alpha=0).fit(X, y).predict(X), expected, rtol=1e-5)
+
+
+def test_rare_targets_are_predicted_better(data):
+    X, y = data
+    rare = y > np.quantile(y, 0.97)
+    error = {
+        alpha: np.abs(DenseWeightRegressor(alpha=alpha).fit(X, y).predict(X) - y)[rare].mean()
+        for alpha in (0, 1)
+    }
+    assert error[1] < error[0]
+
+
+def test_grid_over_strengths_and_inner_parameters(data):
+    grid = {"alpha": [0, 0.5, 1], "regressor__alpha": [1, 10]}
+    search = GridSearchCV(DenseWeightRegressor(Ridge()), grid, cv=3).fit(*data)
+    assert len(search.cv_results_["params"]) == 6
+
+
+def test_sparse_features(data):
+    X, y = data
+    model = DenseWeightRegressor().fit(sparse.csr_matrix(X), y)
+    assert_array_equal(model.predict(sparse.csr_matrix(X)).shape, y.shape)
+
+
+def test_regressor_without_weights_is_refused(data):
+    with pytest.raises(DataError, match="takes no sample_weight"):
+        DenseWeightRegressor(KNeighborsRegressor()).fit(*data)

@@ -1,0 +1,99 @@
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import fbeta_score
+
+from esmlearn.exceptions import ResamplingWarning
+from esmlearn.metrics import region_precision_recall_fscore
+from esmlearn.over_sampling import TwoStageRegressor
+from esmlearn.over_sampling._two_stage import best_threshold
+
+
+@pytest.fixture(scope="module")
+def data():
+    """A target whose rare values follow from a product of features, which is hard to regress."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(800, 6))
+    hot, cold = (X[:, 0] > 0.9) & (X[:, 1] > 0.5), (X[:, 0] < -0.9) & (X[:, 1] > 0.5)
+    return X, 40 + 4 * X[:, 2] + 45 * hot - 30 * cold + rng.normal(size=800)
+
+
+def test_rare_values_are_predicted_as_such(data):
+    X, y = data
+    regions = {"regions": [20.0, 65.0]}
+    model = TwoStageRegressor(**regions, rare=[0, 2], random_state=0).fit(X[:500], y[:500])
+    plain = LinearRegression().fit(X[:500], y[:500])
+    ours, theirs = (
+        region_precision_recall_fscore(y[500:], m.predict(X[500:]), **regions)
+        for m in (model, plain)
+    )
+    assert (ours[0][[0, 2]] > 0.4).all()
+    assert (ours[1][[0, 2]] > 0.4).all()
+    assert theirs[1][2] < 0.1
+
+
+def test_predictions_stay_in_the_ranges_of_the_training_targets(data):
+    X, y = data
+    model = TwoStageRegressor(regions=[65.0], rare=[1], random_state=0).fit(X, y)
+    far = X * 100
+    assigned, predicted = model.predict_region(far), model.predict(far)
+    assert set(assigned) <= {-1, 1}
+    assert y[y >= 65].min() <= predicted[assigned == 1].min(initial=80)
+    assert predicted[assigned == -1].max() <= y[y < 65].max()
+
+
+@pytest.mark.parametrize("classifier", [LogisticRegression(), RandomForestClassifier(20)])
+def test_own_estimators_are_cloned(data, classifier):
+    X, y = data
+    regressor = LinearRegression()
+    model = TwoStageRegressor(regressor, classifier=classifier, regions=[65.0], rare=[1], cv=3)
+    model.fit(X, y)
+    assert not hasattr(classifier, "classes_")
+    assert not hasattr(regressor, "coef_")
+
+
+def test_beta_moves_the_threshold(data):
+    X, y = data
+    params = {"regions": [65.0], "rare": [1], "random_state": 0, "classifier": LogisticRegression()}
+    careful, eager = (TwoStageRegressor(beta=b, **params).fit(X, y) for b in (0.2, 3.0))
+    assert careful.thresholds_[1] > eager.thresholds_[1]
+
+
+def test_best_threshold_is_the_best_of_all():
+    rng = np.random.default_rng(0)
+    y_true = rng.random(200) < 0.2
+    scores = rng.normal(size=200) + y_true
+    found = best_threshold(y_true, scores, beta=0.7)
+    values = [fbeta_score(y_true, scores >= t, beta=0.7) for t in scores]
+    assert fbeta_score(y_true, scores >= found, beta=0.7) == max(values)
+
+
+def test_groups_are_kept_apart(data):
+    X, y = data
+    repeated = np.repeat(X[:200], 4, axis=0), np.repeat(y[:200], 4)
+    groups = np.repeat(np.arange(200), 4)
+    params = {"regions": [65.0], "rare": [1], "random_state": 0}
+    apart = TwoStageRegressor(**params).fit(*repeated, groups=groups)
+    mixed = TwoStageRegressor(**params).fit(*repeated)
+    assert apart.thresholds_[1] != mixed.thresholds_[1]
+
+
+def test_region_with_one_member_is_left_out(data):
+    X, y = data
+    y = np.where(y >= 65, 50.0, y)
+    y[0] = 90.0
+    with pytest.warns(ResamplingWarning, match="Region 1 has 1 members"):
+        model = TwoStageRegressor(regions=[65.0], rare=[1]).fit(X, y)
+    assert_array_equal(model.predict_region(X), -1)
+
+
+def test_pickle_and_same_seed(data):
+    X, y = data
+    model = TwoStageRegressor(regions=[65.0], rare=[1], random_state=0).fit(X, y)
+    again = pickle.loads(pickle.dumps(model))
+    assert_array_equal(again.predict(X), model.predict(X))
+    assert_array_equal(model.fit(X, y).predict(X), again.predict(X))
