@@ -81,7 +81,7 @@ def region_names(regions: HasRegions | Any, unit: str | None = None) -> list[str
     names : list of str
         From the lowest region to the highest.
     """
-    edges = [f"{edge:g}" for edge in region_edges(regions)]
+    edges = [f"{edge:.3g}" for edge in region_edges(regions)]
     tail = f" {unit}" if unit else ""
     if not edges:
         return ["all"]

@@ -4,6 +4,7 @@ from esmlearn.study._baselines import RegionLogisticRegression
 from esmlearn.study._candidates import Candidate, default_models
 from esmlearn.study._conclusion import Conclusion
 from esmlearn.study._data import StudyData
+from esmlearn.study._report import headline
 from esmlearn.study._statistics import bootstrap_components, corrected_ttest, holm
 from esmlearn.study._study import Study
 
@@ -16,5 +17,6 @@ __all__ = [
     "bootstrap_components",
     "corrected_ttest",
     "default_models",
+    "headline",
     "holm",
 ]

@@ -36,6 +36,8 @@ class RegionLogisticRegression(RegressorMixin, BaseEstimator):
         The classifier of regions; None if the training targets lie in one region.
     region_means_ : ndarray of shape (n_regions,)
         What is answered for each region, in units of the target.
+    n_iter_ : int
+        Iterations of the solver.
     n_features_in_ : int
         Number of features.
 
@@ -77,17 +79,18 @@ class RegionLogisticRegression(RegressorMixin, BaseEstimator):
         self : RegionLogisticRegression
             The fitted estimator.
         """
-        X, y = validate_data(self, X, y, y_numeric=True)
+        X, y = validate_data(self, X, y, y_numeric=True, ensure_min_samples=2)
         self.regions_ = make_regions(self.regions).fit(y)
         labels = self.regions_.region(y)
         present = np.unique(labels)
         means = np.full(self.regions_.n_regions_, float(np.mean(y)))
         means[present] = [np.mean(y[labels == region]) for region in present]
         self.region_means_ = means
-        self.classifier_ = None
+        self.classifier_, self.n_iter_ = None, 1
         if len(present) > 1:
             classifier = LogisticRegression(C=self.C, max_iter=self.max_iter)
             self.classifier_ = classifier.fit(X, labels)
+            self.n_iter_ = int(classifier.n_iter_.max())
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -108,6 +111,12 @@ class RegionLogisticRegression(RegressorMixin, BaseEstimator):
         if self.classifier_ is None:
             return np.full(len(X), self.region_means_[0])
         return self.region_means_[self.classifier_.predict(X)]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # It answers with as many values as there are regions.
+        tags.regressor_tags.poor_score = True
+        return tags
 
 
 def make_regions(regions: Any) -> TargetRegions:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from esmlearn.clustering import HomologyGraph, deduplicate, homology_graph
-from esmlearn.exceptions import DataError
+from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.io import check_target
 from esmlearn.over_sampling import TargetRegions
 from esmlearn.study._baselines import make_regions
@@ -133,6 +133,7 @@ def prepare(
         step = f"merged at {redundancy:.0%} identity by {kept.description['engine']}"
     filters.append({"step": step, "rows": len(rows), "removed": len(texts) - len(rows)})
     filters[-1]["conflicts"] = len(kept.conflicts)
+    _check_enough(len(rows), len(texts), redundancy, n_splits)
     check_target(merged, task=task, ids=names[rows])
     chosen = np.array(texts, dtype=object)[rows]
     graph = homology_graph(chosen, n_jobs=n_jobs, **homology)
@@ -151,6 +152,18 @@ def prepare(
         description=dict(graph.description),
     )
     return data, graph
+
+
+def _check_enough(n_kept: int, n: int, redundancy: float | None, n_splits: int) -> None:
+    """Refuse what redundancy removal shrank below what folds can be made of."""
+    if n_kept < 2 * n_splits:
+        share = "identical ones" if redundancy is None else f"those of {redundancy:.0%} identity"
+        raise InsufficientComponentsError(
+            f"{n_kept} of {n} proteins are left after merging {share}; expected at least "
+            f"{2 * n_splits} for {n_splits} folds. Variants of one protein (a mutational scan) "
+            f"are one family and cannot be tested on unseen families: study several proteins, or "
+            f"split the variants by mutated position, with the parts of esmlearn by themselves."
+        )
 
 
 def _check_ids(ids: Any, n: int) -> np.ndarray:
@@ -176,7 +189,7 @@ def _divide(
     few = int(np.argmin(counts))
     if counts[few] < n_splits:
         raise DataError(
-            f"The class {classes[few]!r} has {counts[few]} protein(s) after redundancy removal; "
+            f"The class {str(classes[few])!r} has {counts[few]} protein(s) after redundancy removal; "
             f"expected at least {n_splits}, one per fold. Merge it with another class, remove it, "
             f"or take fewer folds."
         )
@@ -184,12 +197,16 @@ def _divide(
 
 
 def choose_regions(y: np.ndarray, regions: Any) -> TargetRegions:
-    """Return fitted regions; where none is rare by relevance, the outer 5 % are.
+    """Return fitted regions with something rare among them.
 
-    A target without outliers has no rare region, and nothing could be over-sampled; the tails are
-    then what a protein engineer looks for all the same.
+    Without `regions`, a target without outliers has nothing rare by relevance; the outer 5 % on
+    each side are then what a protein engineer looks for all the same. Of edges that a user gives
+    and that enclose nothing rare by density, the regions with fewer rows than the mean are rare.
     """
     fitted = make_regions(regions).fit(y)
-    if regions is None and not fitted.rare_.any():
+    if fitted.rare_.any() or hasattr(regions, "fit"):
+        return fitted
+    if regions is None:
         return TargetRegions(method="quantile", quantiles=(0.05, 0.95), rare=[0, -1]).fit(y)
-    return fitted
+    small = np.flatnonzero(fitted.counts_ < fitted.counts_.mean())
+    return fitted.set_params(rare=small.tolist()).fit(y)

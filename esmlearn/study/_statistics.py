@@ -47,7 +47,7 @@ def corrected_ttest(
     >>> from esmlearn.study import corrected_ttest
     >>> result = corrected_ttest([0.10, 0.12, 0.08, 0.11, 0.09], test_share=0.25)
     >>> round(result["p"], 4), round(result["low"], 3), round(result["high"], 3)
-    (0.0005, 0.071, 0.129)
+    (0.0007, 0.071, 0.129)
     """
     values = np.asarray(differences, dtype=float)
     n = len(values)

@@ -291,7 +291,7 @@ class Study(BaseEstimator):
                 pairs,
                 identity=self.identity,
                 # Random folds leak so much that few rows tell how much.
-                n_sample=None if name == "homology" else 300,
+                n_sample=None if name == "homology" else 200,
                 n_jobs=self.n_jobs,
             )
             for name, pairs in splits.items()

@@ -1,0 +1,123 @@
+"""Arguments and output that commands share."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from esmlearn.io import Proteins, read_proteins, write_table
+
+Commands = Any  # argparse has no public name for what add_subparsers returns
+
+
+def new_command(commands: Commands, name: str, summary: str, **options: Any) -> Any:
+    """Add a command that knows ``-v``, ``-q`` and ``--json``."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[:1].upper()}{summary[1:]}.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        **options,
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    loud = parser.add_mutually_exclusive_group()
+    loud.add_argument(
+        "-v", "--verbose", action="store_const", const=1, default=0, help="tell every step"
+    )
+    loud.add_argument(
+        "-q", "--quiet", dest="verbose", action="store_const", const=-1, help="tell errors only"
+    )
+    return parser
+
+
+def add_input(parser: argparse.ArgumentParser, *, target: bool) -> None:
+    """Add the arguments that say where the proteins are."""
+    parser.add_argument("--sequence", default="sequence", metavar="COL", help="column of sequences")
+    parser.add_argument("--id", default=None, metavar="COL", help="column of ids ('id' if there)")
+    parser.add_argument(
+        "--fasta", default=None, metavar="FILE", help="FASTA file with the table's sequences, by id"
+    )
+    if target:
+        parser.add_argument("--target", default=None, metavar="COL", help="column to predict")
+        parser.add_argument(
+            "--task", default="auto", choices=["auto", "regression", "classification"], help="what"
+        )
+
+
+def add_homology(parser: argparse.ArgumentParser, *, jobs: bool = True) -> None:
+    """Add the arguments that say who is a relative of whom."""
+    parser.add_argument(
+        "--identity", type=share, default=0.3, help="identity (0-1) from which on proteins are kin"
+    )
+    parser.add_argument(
+        "--coverage", type=share, default=0.5, help="share (0-1) of the shorter that must align"
+    )
+    if jobs:
+        add_jobs(parser)
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """Add the number of processes."""
+    parser.add_argument(
+        "--jobs", type=int, default=-1, metavar="N", help="processes or threads; -1 for all cores"
+    )
+
+
+def share(text: str) -> float:
+    """Parse a number between 0 and 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        hint = f" (did you mean {value / 100:g}?)" if 1 < value <= 100 else ""
+        raise argparse.ArgumentTypeError(f"{text!r} is no number between 0 and 1{hint}")
+    return value
+
+
+def read_input(args: argparse.Namespace, *, min_sequences: int = 1) -> Proteins:
+    """Read the proteins that the arguments name."""
+    return read_proteins(
+        args.input,
+        target=getattr(args, "target", None),
+        task=getattr(args, "task", "auto"),
+        sequence=args.sequence,
+        id=args.id,
+        fasta=args.fasta,
+        min_sequences=min_sequences,
+    )
+
+
+def show(args: argparse.Namespace, result: dict[str, Any], text: str) -> None:
+    """Print a result, as JSON where asked."""
+    print(json.dumps(plain(result), indent=1) if args.json else text)
+
+
+def write_or_print(args: argparse.Namespace, table: pd.DataFrame) -> None:
+    """Write a table to the output file, or to stdout where none is named."""
+    if args.output:
+        write_table(args.output, table)
+    else:
+        table.to_csv(sys.stdout, index=False, lineterminator="\n")
+
+
+def plain(value: Any) -> Any:
+    """Return NumPy and path values as what JSON knows; what is no finite number is null."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def output_path(text: str) -> Path:
+    """Parse the name of a file to write."""
+    return Path(text)

@@ -1,0 +1,233 @@
+"""``esmlearn cluster``, ``split`` and ``audit``."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from esmlearn.cli._common import (
+    Commands,
+    add_homology,
+    add_input,
+    new_command,
+    output_path,
+    read_input,
+    show,
+    write_or_print,
+)
+from esmlearn.exceptions import DataError
+from esmlearn.io import Proteins, write_fasta, write_table
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands."""
+    _add_cluster(commands)
+    _add_split(commands)
+    _add_audit(commands)
+
+
+def _add_cluster(commands: Commands) -> None:
+    parser = new_command(commands, "cluster", "cluster proteins by homology")
+    parser.add_argument("input", metavar="FASTA", help="FASTA file, or table of sequences")
+    parser.add_argument("-o", "--output", type=output_path, default=None, help="CSV (or stdout)")
+    add_input(parser, target=False)
+    parser.add_argument(
+        "--method", default="components", choices=["components", "cdhit", "mmseqs", "linclust"]
+    )
+    add_homology(parser)
+    parser.set_defaults(run=run_cluster)
+
+
+def run_cluster(args: argparse.Namespace) -> int:
+    """Cluster and write a table of ids and clusters."""
+    from esmlearn.clustering import cluster_sequences
+
+    proteins = read_input(args)
+    labels = cluster_sequences(
+        proteins.sequences,
+        identity=args.identity,
+        coverage=args.coverage,
+        method=args.method,
+        n_jobs=args.jobs,
+    )
+    if args.output or not args.json:
+        write_or_print(args, pd.DataFrame({"id": proteins.ids, "cluster": labels}))
+    sizes = np.bincount(labels)
+    result: dict[str, Any] = {
+        "n_sequences": len(labels),
+        "n_clusters": len(sizes),
+        "largest": int(sizes.max()),
+        "singletons": int((sizes == 1).sum()),
+    }
+    if args.json:
+        result["clusters"] = dict(zip(proteins.ids, labels.tolist(), strict=True))
+    if args.json or args.output:
+        show(args, result, f"{len(sizes)} clusters of {len(labels)} proteins in {args.output}")
+    return 0
+
+
+def _add_split(commands: Commands) -> None:
+    parser = new_command(commands, "split", "split proteins so that no homology crosses")
+    parser.add_argument("input", metavar="TABLE", help="table, or FASTA file")
+    parser.add_argument("-o", "--output", type=output_path, required=True, help="CSV to write")
+    add_input(parser, target=True)
+    parser.add_argument("--folds", type=int, default=5, help="number of folds")
+    parser.add_argument(
+        "--holdout",
+        type=int,
+        nargs=2,
+        metavar=("VALID", "TEST"),
+        help="train/validation/test sizes",
+    )
+    parser.add_argument("--singletons-only", action="store_true", help="hold out singletons alone")
+    parser.add_argument("--fasta-out", type=output_path, metavar="DIR", help="also FASTA per part")
+    parser.add_argument("--seed", type=int, default=0)
+    add_homology(parser)
+    parser.set_defaults(run=run_split)
+
+
+def run_split(args: argparse.Namespace) -> int:
+    """Split and write id, part (and target)."""
+    proteins = read_input(args, min_sequences=2)
+    part, about = _holdout(args, proteins) if args.holdout else _folds(args, proteins)
+    column = "split" if args.holdout else "fold"
+    table = pd.DataFrame({"id": proteins.ids, column: part, "sequence": proteins.sequences})
+    if args.target:
+        table.insert(2, "target", proteins.y)
+    write_table(args.output, table)
+    if args.fasta_out:
+        for name in dict.fromkeys(part.tolist()):
+            rows = part == name
+            path = Path(args.fasta_out) / f"{column}_{name}.fasta".replace("split_", "")
+            write_fasta(path, proteins.sequences[rows], ids=proteins.ids[rows].tolist())
+    names, counts = np.unique(part, return_counts=True)
+    sizes = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+    text = f"{args.output}: " + ", ".join(f"{name} {count}" for name, count in sizes.items())
+    show(args, {"output": args.output, "sizes": sizes, **about}, text)
+    return 0
+
+
+def _folds(args: argparse.Namespace, proteins: Proteins) -> tuple[np.ndarray, dict[str, Any]]:
+    from esmlearn.model_selection import CDHitGroupSplitter
+
+    splitter = CDHitGroupSplitter(
+        args.folds,
+        identity=args.identity,
+        coverage=args.coverage,
+        random_state=args.seed,
+        n_jobs=args.jobs,
+    )
+    fold = np.full(len(proteins.ids), -1)
+    for number, (_, test) in enumerate(splitter.split(proteins.sequences, proteins.y)):
+        fold[test] = number
+    return fold, {"description": dict(splitter.description_)}
+
+
+def _holdout(args: argparse.Namespace, proteins: Proteins) -> tuple[np.ndarray, dict[str, Any]]:
+    from esmlearn.model_selection import train_validation_test_split
+
+    n_validation, n_test = args.holdout
+    found = train_validation_test_split(
+        proteins.sequences,
+        proteins.y,
+        n_validation=n_validation,
+        n_test=n_test,
+        singletons_only=args.singletons_only,
+        identity=args.identity,
+        coverage=args.coverage,
+        random_state=args.seed,
+        n_jobs=args.jobs,
+    )
+    part = np.full(len(proteins.ids), "set_aside", dtype=object)
+    for name in ("train", "validation", "test"):
+        part[getattr(found, name)] = name
+    return part, {"summary": found.summary()}
+
+
+def _add_audit(commands: Commands) -> None:
+    parser = new_command(commands, "audit", "measure how leaky a split is, whoever made it")
+    parser.add_argument("input", metavar="TABLE", help="table with sequences and parts")
+    add_input(parser, target=False)
+    parser.add_argument(
+        "--column",
+        default=None,
+        metavar="COL",
+        help="column of folds, or of train/valid/test ('fold' or 'split' if there)",
+    )
+    parser.add_argument(
+        "--set-aside", default="set_aside,-1", metavar="A,B", help="values that are in no part"
+    )
+    parser.add_argument("--engine", default="auto", choices=["auto", "exact", "mmseqs", "diamond"])
+    parser.add_argument("--sample", type=int, default=None, help="number of test rows to search")
+    parser.add_argument("-o", "--output", type=output_path, default=None, help="CSV of the table")
+    parser.add_argument(
+        "--nearest", type=output_path, default=None, help="CSV of each test row's nearest relative"
+    )
+    add_homology(parser)
+    parser.set_defaults(run=run_audit)
+
+
+def run_audit(args: argparse.Namespace) -> int:
+    """Audit a split and say how much leaks."""
+    from esmlearn.model_selection import audit_leakage
+
+    proteins = read_input(args, min_sequences=2)
+    values = _parts_column(args, proteins)
+    report = audit_leakage(
+        proteins.sequences,
+        _splits(values, set(args.set_aside.split(","))),
+        identity=args.identity,
+        engine=args.engine,
+        n_sample=args.sample,
+        n_jobs=args.jobs,
+    )
+    if args.output:
+        write_table(args.output, report.table)
+    if args.nearest:
+        write_table(args.nearest, report.nearest)
+    pairs = report.identical
+    lines = [report.summary()]
+    if len(pairs):
+        lines.append(f"  {len(pairs)} test proteins are copies of training proteins:")
+        lines += [
+            f"    {row.split}: {proteins.ids[row.test_row]} = {proteins.ids[row.train_row]}"
+            for row in list(pairs.itertuples())[:10]
+        ]
+        lines += ["    ..."] if len(pairs) > 10 else []
+    result = {"n_identical": len(pairs), **report.to_dict()}
+    show(args, result, "\n".join(lines))
+    return 0
+
+
+def _parts_column(args: argparse.Namespace, proteins: Proteins) -> pd.Series:
+    """Return the part of each row, as text."""
+    frame = proteins.frame
+    known = ", ".join(map(repr, frame.columns))
+    names = [args.column] if args.column else ["fold", "split"]
+    name = next((n for n in names if n in frame.columns), None)
+    if name is None:
+        raise DataError(
+            f"{args.input} has no column {' or '.join(map(repr, names))}; it has {known}. Name "
+            f"the column of folds or parts with --column."
+        )
+    missing = np.flatnonzero(frame[name].isna())
+    if len(missing):
+        raise DataError(f"{args.input}: row {missing[0]} has no {name!r}; fill it.")
+    return frame[name].astype(str)
+
+
+_PARTS = {"train": "train", "training": "train", "trn": "train", "test": "test", "tst": "test"}
+_PARTS |= dict.fromkeys(["validation", "valid", "val", "dev", "evl"], "validation")
+
+
+def _splits(values: pd.Series, aside: set[str]) -> Any:
+    """Return parts as `audit_leakage` takes them: named parts, or a number per fold."""
+    used = values[~values.isin(aside)]
+    parts = used.str.lower().map(_PARTS)
+    if parts.notna().all() and "train" in set(parts):
+        return {str(name): np.asarray(rows) for name, rows in parts.groupby(parts).groups.items()}
+    codes = pd.Series(-1, index=values.index)
+    codes[used.index] = pd.factorize(used, sort=True)[0]
+    return codes.to_numpy()

@@ -1,0 +1,98 @@
+"""Arguments in, exit code out."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from esmlearn._version import __version__
+from esmlearn.cli import _embed, _homology, _maintenance, _predict, _study
+from esmlearn.exceptions import EsmlearnError
+
+USER_ERROR = 2
+INTERRUPTED = 130
+_EXAMPLES = """\
+examples:
+  esmlearn study --demo                          the whole method on 2,898 real enzymes
+  esmlearn study table.csv --target tm --unit °C --out report
+  esmlearn embed proteins.fasta -o vectors.parquet
+  esmlearn split table.csv --target tm --folds 5 -o folds.csv
+  esmlearn audit folds.csv --column fold         how leaky is a split?
+  esmlearn predict report/model.esmlearn new.fasta -o predictions.csv
+
+exit codes: 0 done, 2 input that cannot be used, 130 interrupted
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : sequence of str or None, default=None
+        Arguments; None takes those of the process.
+
+    Returns
+    -------
+    code : int
+        0 when done, 2 for input that cannot be used, 130 when interrupted.
+
+    Examples
+    --------
+    >>> from esmlearn.cli import main
+    >>> main(["cluster", "no-such-file.fasta"])
+    2
+    """
+    args = build_parser().parse_args(argv)
+    _start_logging(args.verbose)
+    try:
+        return int(args.run(args) or 0)
+    except EsmlearnError as error:
+        return _fail(str(error))
+    except OSError as error:
+        name = f" ({error.filename})" if error.filename else ""
+        return _fail(f"{error.strerror or error}{name}.")
+    except KeyboardInterrupt:
+        print("Interrupted; what was finished is kept.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="esmlearn",
+        description="Learn from protein language-model features, tested on unseen families.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"esmlearn {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for module in (_study, _embed, _homology, _predict, _maintenance):
+        module.add_commands(commands)
+    return parser
+
+
+def _start_logging(verbose: int) -> None:
+    """Tell steps on a terminal, warnings in a pipe; with -v all, with -q nothing but errors."""
+    shown = verbose + (1 if sys.stderr.isatty() else 0)
+    level = logging.ERROR if verbose < 0 else logging.INFO if shown > 0 else logging.WARNING
+    logger = logging.getLogger("esmlearn")
+    logger.setLevel(level)
+    if not any(isinstance(handler, _Stderr) for handler in logger.handlers):
+        handler = _Stderr()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+class _Stderr(logging.StreamHandler):
+    """Writes to what stderr is now, not to what it was at import."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def _fail(message: str) -> int:
+    print(f"esmlearn: error: {message}", file=sys.stderr)
+    return USER_ERROR

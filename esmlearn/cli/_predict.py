@@ -1,0 +1,45 @@
+"""``esmlearn predict``."""
+
+import argparse
+
+import pandas as pd
+
+from esmlearn.cli._common import (
+    Commands,
+    add_input,
+    new_command,
+    output_path,
+    read_input,
+    show,
+    write_or_print,
+)
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
+    parser = new_command(commands, "predict", "predict with a saved model")
+    parser.add_argument("saved", metavar="MODEL", help="model.esmlearn of a study")
+    parser.add_argument("input", metavar="FASTA", help="FASTA file, or table of sequences")
+    parser.add_argument("-o", "--output", type=output_path, default=None, help="CSV (or stdout)")
+    add_input(parser, target=False)
+    parser.add_argument("--model", default=None, help="where the language model's weights are")
+    parser.add_argument("--digest", default=None, help="refuse any other model than this one")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict and write ids and predictions."""
+    from esmlearn.persistence import load
+
+    proteins = read_input(args)
+    model = load(args.saved, digest=args.digest, model=args.model)
+    table = pd.DataFrame({"id": proteins.ids, "prediction": model.predict(proteins.sequences)})
+    if hasattr(model, "predict_proba"):
+        scores = model.predict_proba(proteins.sequences)
+        for column, label in enumerate(model.classes_):
+            table[f"p({label})"] = scores[:, column]
+    if args.json:
+        show(args, {"predictions": table.to_dict("records")}, "")
+    if args.output or not args.json:
+        write_or_print(args, table)
+    return 0

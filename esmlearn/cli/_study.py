@@ -1,0 +1,182 @@
+"""``esmlearn study``."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from esmlearn.cli._common import Commands, add_homology, add_input, new_command, show
+from esmlearn.exceptions import DataError
+from esmlearn.io import read_proteins
+from esmlearn.persistence import file_digest
+from esmlearn.utils._paths import cache_directory
+
+_log = logging.getLogger(__name__)
+
+UNTRAINED = "untrained"
+UNTRAINED_WARNING = (
+    "The language model is UNTRAINED: an ESM-2 of 8 million parameters with random weights (seed "
+    "0). This is a smoke test of the method, not science: no number here says anything about what "
+    "ESM can do. Pass --model esm2_t6_8M_UR50D (or a checkpoint file) for real features."
+)
+#: The bins of the published work on these enzymes, in degrees Celsius.
+TOPT_EDGES = [30.0, 50.0, 65.0, 85.0]
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the command."""
+    parser = new_command(commands, "study", "run the whole method on a table and write a report")
+    parser.add_argument("input", nargs="?", metavar="TABLE", help="CSV, TSV or parquet table")
+    parser.add_argument(
+        "--demo",
+        nargs="?",
+        const="topt",
+        choices=["topt", "locations"],
+        help="real proteins instead of a table: enzyme optimum temperatures, or locations",
+    )
+    parser.add_argument("--out", default=None, metavar="DIR", help="folder (default: esmlearn-...)")
+    add_input(parser, target=True)
+    parser.add_argument(
+        "--model",
+        default=None,
+        help="fair-esm name or checkpoint file; 'untrained' for a smoke test "
+        "(default: esm2_t6_8M_UR50D, or untrained for the demo)",
+    )
+    parser.add_argument("--models", type=_names, default=None, metavar="A,B", help="of all models")
+    parser.add_argument("--resamplers", type=_names, default="random,smote,adasyn", metavar="A,B")
+    parser.add_argument("--levels", type=_numbers, default="100,200,300", metavar="N,N", help="%%")
+    parser.add_argument("--regions", type=_floats, default=None, metavar="X,X", help="inner edges")
+    parser.add_argument("--folds", type=int, default=5, help="number of homology folds")
+    add_homology(parser)
+    parser.add_argument("--redundancy", type=float, default=0.95, help="identity to merge at")
+    parser.add_argument("--tuned", action="store_true", help="also tune resampling inside folds")
+    parser.add_argument("--no-random-split", action="store_true", help="skip the random folds")
+    parser.add_argument("--name", default=None, help="what the target is called")
+    parser.add_argument("--unit", default=None, help="unit of the target, such as °C")
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything that draws")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run a study and write its folder."""
+    if (args.input is None) == (args.demo is None):
+        raise DataError("Got no table (or a table and --demo); expected a TABLE, or --demo.")
+    given = _demo(args) if args.demo else _table(args)
+    model, warning = _model(args)
+    if warning:
+        print(f"\n*** {warning}\n", file=sys.stderr)
+    folder = Path(args.out or f"esmlearn-{given['label']}")
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is a file; expected a folder. Name another one with --out.")
+    from esmlearn.study import Study
+
+    study = Study(
+        model,
+        task=given["task"],
+        models=args.models or "all",
+        resamplers=tuple(args.resamplers),
+        levels=tuple(args.levels),
+        regions=given["regions"],
+        n_splits=args.folds,
+        identity=args.identity,
+        coverage=args.coverage,
+        redundancy=args.redundancy,
+        tuned=args.tuned,
+        random_split=not args.no_random_split,
+        name=args.name or given["name"],
+        unit=args.unit or given["unit"],
+        work=folder / "work",
+        random_state=args.seed,
+        n_jobs=args.jobs,
+        verbose=1 + args.verbose if args.verbose >= 0 else 0,
+    ).fit(given["sequences"], given["y"], ids=given["ids"])
+    report = study.write(folder, source={**given["source"], "warning": warning})
+    from esmlearn.study import headline
+
+    text = headline(study)
+    result = {"report": str(report), "headline": text, "warning": warning}
+    show(args, result, f"{text}\n\nReport: {report}")
+    return 0
+
+
+def _table(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the proteins of the user's table."""
+    if args.target is None:
+        raise DataError("Got no --target; expected the name of the column to predict.")
+    proteins = read_proteins(
+        args.input,
+        target=args.target,
+        sequence=args.sequence,
+        id=args.id,
+        fasta=args.fasta,
+        task=args.task,
+        min_sequences=2,
+    )
+    source = {"name": Path(args.input).name, "sha256": file_digest(args.input)}
+    return {
+        "sequences": proteins.sequences,
+        "y": proteins.y,
+        "ids": proteins.ids,
+        "task": proteins.task,
+        "regions": args.regions,
+        "name": args.target,
+        "unit": None,
+        "label": Path(args.input).name.split(".")[0],
+        "source": source,
+    }
+
+
+def _demo(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the proteins of a demo data set."""
+    from esmlearn.datasets import load_optimum_temperature, load_subcellular_location
+    from esmlearn.over_sampling import TargetRegions
+
+    if args.demo == "topt":
+        data: Any = load_optimum_temperature()
+        edges = args.regions or TOPT_EDGES
+        about: dict[str, Any] = {
+            "regions": TargetRegions(method="edges", edges=edges, rare=[-2, -1]),
+            "name": "optimum temperature",
+            "unit": "°C",
+            "task": "regression",
+        }
+        title = "Optimum temperatures of enzymes (package tomer 1.0)"
+    else:
+        data = load_subcellular_location()
+        about = {"regions": None, "name": "location", "unit": None, "task": "classification"}
+        title = "Subcellular locations (package p-scldata 2025.6.0)"
+    return {
+        "sequences": data.data,
+        "y": data.target,
+        "ids": data.ids,
+        "label": f"demo-{args.demo}",
+        "source": {"name": title, "sha256": data.sha256},
+        **about,
+    }
+
+
+def _model(args: argparse.Namespace) -> tuple[str, str | None]:
+    """Return the language model, and what to shout about it."""
+    name = args.model or (UNTRAINED if args.demo else "esm2_t6_8M_UR50D")
+    if name != UNTRAINED:
+        return name, None
+    from esmlearn.embedding import write_untrained_checkpoint
+
+    path = cache_directory("untrained") / "esm2_t6_8M_untrained_seed0.pt"
+    if not path.exists():
+        _log.info("writing %s", path)
+        write_untrained_checkpoint(path)
+    return str(path), UNTRAINED_WARNING
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in _names(text)]
+
+
+def _floats(text: str) -> list[float]:
+    return [float(number) for number in _names(text)]

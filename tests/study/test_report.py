@@ -1,0 +1,161 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.utils.validation import NotFittedError
+
+from esmlearn.persistence import load
+from esmlearn.study import Study
+from esmlearn.study._report import number
+
+
+class Page(HTMLParser):
+    """Collects what a test asks of a page, and complains about tags that do not match."""
+
+    VOID = {"meta", "br", "img", "hr", "link", "input"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.text = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def folder(fitted, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report")
+    fitted.write(path, source={"name": "<made> & up", "sha256": "f" * 64, "warning": "Untrained!"})
+    return path
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def test_the_folder_holds_everything(folder):
+    names = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    expected = {"results.csv", "random_results.csv", "regions.csv", "folds.csv", "fold_table.csv"}
+    expected |= {"audit_homology.csv", "audit_random.csv", "model.esmlearn", "model_card.md"}
+    expected |= {"report.html", "study.json", "figures/pca.svg", "figures/scatter.svg"}
+    assert expected <= names
+    assert not any(name.rsplit("/", 1)[-1].startswith(".") for name in names)
+
+
+def test_the_page_needs_nothing_else(page, folder):
+    for tag, attributes in page.seen:
+        assert tag not in ("script", "link", "iframe")
+        for name in ("src", "href", "xlink:href"):
+            value = attributes.get(name, "#")
+            assert value.startswith(("#", "data:")), (tag, value)
+    assert "@import" not in (folder / "report.html").read_text()
+
+
+def test_every_figure_has_a_text_and_ids_are_unique(page):
+    pictures = [a for t, a in page.seen if t == "div" and a.get("role") == "img"]
+    assert len(pictures) >= 8
+    assert all(a["aria-label"] for a in pictures)
+    ids = [a["id"] for _, a in page.seen if "id" in a]
+    assert len(ids) == len(set(ids))
+    used = {a["xlink:href"][1:] for _, a in page.seen if a.get("xlink:href", "").startswith("#")}
+    assert used <= set(ids)
+
+
+def test_ink_follows_the_page(folder):
+    text = (folder / "report.html").read_text()
+    assert "currentColor" in text
+    assert "#0b0c0d" not in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_the_answer_comes_first_and_the_warning_before_it(page):
+    text = " ".join(" ".join(page.text).split())
+    assert text.index("Untrained!") < text.index("The answer") < text.index("The models")
+    assert "A random split would have said" in text
+    for word in ("SHA-256", "fingerprint", "Wall time", "Homology graph", "Versions", "Seed"):
+        assert word in text
+
+
+def test_names_are_escaped(folder):
+    text = (folder / "report.html").read_text()
+    assert "&lt;made&gt; &amp; up" in text
+    assert "<made>" not in text
+
+
+def test_tables_are_the_same_bytes_again(fitted, folder, tmp_path):
+    fitted.write(tmp_path)
+    for name in ("results.csv", "folds.csv", "regions.csv", "against_none.csv"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_the_saved_model_predicts_the_same(fitted, folder, proteins):
+    digest = json.loads((folder / "study.json").read_text())["model_digest"]
+    model = load(folder / "model.esmlearn", digest=digest)
+    assert np.array_equal(model.predict(proteins[0]), fitted.predict(proteins[0]))
+
+
+def test_the_card_tells_model_data_and_limits(folder):
+    card = (folder / "model_card.md").read_text()
+    for text in ("Untrained!", "homology folds", "esmlearn.persistence.load", "single mutations"):
+        assert text in card
+    assert not re.search(r"\{\{|\{%", card)
+
+
+def test_results_can_be_read_back(folder, fitted):
+    results = pd.read_csv(folder / "results.csv")
+    assert len(results) == len(fitted.results_)
+    assert np.allclose(results["mae"], fitted.results_["mae"], rtol=1e-7)
+
+
+def test_classes_have_a_report_too(fitted_classes, tmp_path):
+    page = Page(fitted_classes.write(tmp_path).read_text(encoding="utf-8"))
+    assert "Macro F1" in " ".join(page.text)
+    assert (tmp_path / "figures" / "confusion.svg").exists()
+
+
+def test_without_random_folds_nothing_is_said_about_them(fitted, tmp_path):
+    plain = fitted.__class__(**{**fitted.get_params(deep=False), "random_split": False})
+    vars(plain).update({k: v for k, v in vars(fitted).items() if k.endswith("_")})
+    plain.random_results_ = pd.DataFrame()
+    text = plain.write(tmp_path).read_text(encoding="utf-8")
+    assert "A random split would" not in text
+    assert not (tmp_path / "random_results.csv").exists()
+
+
+def test_a_study_that_was_not_run_has_no_report(tmp_path):
+    with pytest.raises(NotFittedError):
+        Study().write(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.12345, "0.123"),
+        (-1.5, "\u22121.5"),
+        (float("nan"), "–"),
+        (None, "–"),
+        (1234, "1\u202f234"),
+        (1234.5, "1234"),
+        (0.0, "0"),
+    ],
+)
+def test_numbers_are_written_for_people(value, text):
+    assert number(value) == text
