@@ -161,13 +161,18 @@ def _model(args: argparse.Namespace) -> tuple[str, str | None]:
     name = args.model or (UNTRAINED if args.demo else "esm2_t6_8M_UR50D")
     if name != UNTRAINED:
         return name, None
+    return _untrained(), UNTRAINED_WARNING
+
+
+def _untrained() -> str:
+    """Return a checkpoint with random weights, written once."""
     from esmlearn.embedding import write_untrained_checkpoint
 
     path = cache_directory("untrained") / "esm2_t6_8M_untrained_seed0.pt"
     if not path.exists():
         _log.info("writing %s", path)
         write_untrained_checkpoint(path)
-    return str(path), UNTRAINED_WARNING
+    return str(path)
 
 
 def _names(text: str) -> list[str]:

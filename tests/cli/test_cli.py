@@ -1,0 +1,284 @@
+"""Every command through ``main``, on tiny data."""
+
+import json
+import subprocess
+import sys
+from argparse import Namespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from esmlearn.cli import _study, main
+from esmlearn.embedding import write_untrained_checkpoint
+from esmlearn.io import write_fasta
+from tests._proteins import make_families
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "esm2_tiny.pt"
+    return str(write_untrained_checkpoint(path, n_layers=1, width=16, n_heads=2))
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """A table and a FASTA file of 60 proteins in 20 families."""
+    folder = tmp_path_factory.mktemp("files")
+    sequences, family = make_families(20, 3, length=60, seed=2)
+    ids = [f"P{i}" for i in range(60)]
+    y = np.round(np.random.default_rng(0).gamma(3, 10, 20)[family] + np.arange(60) / 100, 2)
+    table = pd.DataFrame({"id": ids, "sequence": sequences, "tm": y, "family": family})
+    table["split"] = np.where(np.arange(60) % 3 == 0, "test", "train")
+    table.to_csv(folder / "table.csv", index=False)
+    table[["id", "tm"]].to_csv(folder / "targets.csv", index=False)
+    write_fasta(folder / "proteins.fasta", sequences, ids=ids)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def studied(files, checkpoint, tmp_path_factory):
+    """The folder of a tiny study."""
+    out = tmp_path_factory.mktemp("studied") / "out"
+    arguments = ["study", str(files / "table.csv"), "--target", "tm", "--unit", "°C"]
+    arguments += ["--model", checkpoint, "--models", "dummy,ridge", "--resamplers", "random"]
+    arguments += ["--levels", "100", "--folds", "3", "--out", str(out), "--jobs", "1"]
+    assert main([*arguments, "--regions", "40", "--json"]) == 0
+    return out
+
+
+def run(capsys, *arguments):
+    code = main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_study_writes_its_folder(studied):
+    results = pd.read_csv(studied / "results.csv")
+    assert set(results["candidate"]) == {"dummy", "ridge", "ridge-random-100"}
+    assert (studied / "report.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_predict_with_the_saved_model(studied, files, tmp_path, capsys):
+    model = studied / "model.esmlearn"
+    code, out, _ = run(capsys, "predict", model, files / "proteins.fasta")
+    assert code == 0
+    assert out.splitlines()[0] == "id,prediction"
+    assert len(out.splitlines()) == 61
+    code, out, _ = run(capsys, "predict", model, files / "table.csv", "--json")
+    assert len(json.loads(out)["predictions"]) == 60
+    code, _, err = run(capsys, "predict", model, files / "table.csv", "--digest", "0" * 64)
+    assert code == 2
+    assert "is another model" in err
+
+
+@pytest.mark.parametrize("suffix", ["npy", "parquet", "csv"])
+def test_embed(suffix, files, checkpoint, tmp_path, capsys):
+    out = tmp_path / f"x.{suffix}"
+    code, text, _ = run(
+        capsys, "embed", files / "proteins.fasta", "-o", out, "--model", checkpoint, "--json"
+    )
+    assert code == 0
+    assert json.loads(text)["shape"] == [60, 16]
+    if suffix == "npy":
+        assert np.load(out).shape == (60, 16)
+        assert len(pd.read_csv(tmp_path / "x.ids.csv")) == 60
+    else:
+        table = pd.read_csv(out) if suffix == "csv" else pd.read_parquet(out)
+        assert table.shape == (60, 17)
+
+
+def test_cluster(files, tmp_path, capsys):
+    code, out, _ = run(capsys, "cluster", files / "proteins.fasta")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "id,cluster"
+    assert len({line.split(",")[1] for line in lines[1:]}) == 20
+    code, out, _ = run(capsys, "cluster", files / "table.csv", "-o", tmp_path / "c.csv", "--json")
+    assert json.loads(out)["n_clusters"] == 20
+    assert len(pd.read_csv(tmp_path / "c.csv")) == 60
+
+
+def test_split_then_audit(files, tmp_path, capsys):
+    folds = tmp_path / "folds.csv"
+    code, _, _ = run(
+        capsys, "split", files / "table.csv", "--target", "tm", "--folds", "4", "-o", folds
+    )
+    assert code == 0
+    assert sorted(pd.read_csv(folds)["fold"].unique()) == [0, 1, 2, 3]
+    code, out, _ = run(capsys, "audit", folds, "--json")
+    assert code == 0
+    assert json.loads(out)["table"][-1]["A"] == 0.0
+
+
+def test_holdout_split_with_fasta(files, tmp_path, capsys):
+    out = tmp_path / "parts.csv"
+    code, text, _ = run(
+        capsys, "split", files / "proteins.fasta", "--holdout", 3, 4, "-o", out, "--json",
+        "--fasta-out", tmp_path / "parts",
+    )  # fmt: skip
+    assert code == 0
+    sizes = json.loads(text)["sizes"]
+    assert (sizes["validation"], sizes["test"]) == (3, 4)
+    assert {p.name for p in (tmp_path / "parts").iterdir()} >= {"train.fasta", "test.fasta"}
+    code, text, _ = run(capsys, "audit", out, "--json")
+    assert json.loads(text)["table"][-1]["A"] == 0.0
+
+
+def test_audit_finds_what_another_tools_split_leaks(files, tmp_path, capsys):
+    table = pd.read_csv(files / "table.csv")
+    table.loc[1, "sequence"] = table.loc[0, "sequence"]
+    table["id"] = table["id"] + "x"
+    table.to_csv(tmp_path / "split.csv", index=False)
+    code, out, _ = run(capsys, "audit", tmp_path / "split.csv", "-o", tmp_path / "audit.csv")
+    assert code == 0
+    assert "1 test proteins are copies of training proteins" in out
+    assert "test: P0x = P1x" in out
+    assert pd.read_csv(tmp_path / "audit.csv")["A"].iloc[-1] == 1.0
+
+
+def test_cache_and_info(files, checkpoint, tmp_path, capsys):
+    run(capsys, "embed", files / "proteins.fasta", "-o", tmp_path / "x.npy", "--model", checkpoint)
+    code, out, _ = run(capsys, "cache", "--json")
+    assert code == 0
+    assert json.loads(out)["embeddings"]["n_vectors"] == 60
+    assert run(capsys, "cache", "--export", tmp_path / "copy")[0] == 0
+    assert any((tmp_path / "copy").iterdir())
+    assert run(capsys, "cache", "--export", tmp_path / "copy")[0] == 2
+    assert "deleted" in run(capsys, "cache", "--clear")[1]
+    assert json.loads(run(capsys, "cache", "--json")[1])["embeddings"]["n_vectors"] == 0
+    code, out, _ = run(capsys, "info", "--json")
+    assert code == 0
+    assert "mmseqs" in json.loads(out)["engines"]
+    assert "scikit-learn" in run(capsys, "info")[1]
+
+
+BAD_TABLES = {
+    "empty": ("", "is empty"),
+    "no rows": ("id,sequence,tm\n", "no rows"),
+    "missing column": ("id,seq,tm\nA,MKV,1\n", "no column 'sequence'"),
+    "duplicate ids": ("id,sequence,tm\nA,MKV,1\nA,MKL,2\n", "row 1 has the id 'A' of row 0"),
+    "no protein": ("id,sequence,tm\nA,MKV,1\nB,hello 1,2\n", "row 1 (id 'B')"),
+    "missing target": ("id,sequence,tm\nA,MKV,1\nB,MKL,NA\nC,MKM,2\n", "row 1 (id 'B') has no"),
+    "one sequence": ("id,sequence,tm\nA,MKV,1\n", "1 sequence(s)"),
+    "equal targets": ("id,sequence,tm\nA,MKV,1\nB,MKL,1\n", "all 2 values are 1"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_TABLES.values(), ids=BAD_TABLES)
+def test_bad_tables_end_in_one_line_and_leave_nothing(text, message, tmp_path, capsys, checkpoint):
+    path, out = tmp_path / "table.csv", tmp_path / "out"
+    path.write_text(text)
+    code, stdout, err = run(
+        capsys, "study", path, "--target", "tm", "--out", out, "--model", checkpoint
+    )
+    assert code == 2
+    assert stdout == ""
+    assert len(err.strip().splitlines()) == 1
+    assert message in err
+    assert not out.exists()
+
+
+def test_a_mutational_scan_is_one_family(tmp_path, capsys, checkpoint):
+    sequence = make_families(1, 1, length=80)[0][0]
+    mutants = [sequence[:i] + "W" + sequence[i + 1 :] for i in range(40) if sequence[i] != "W"]
+    frame = pd.DataFrame({"sequence": mutants, "tm": np.arange(len(mutants)) * 1.5})
+    frame.to_csv(tmp_path / "dms.csv", index=False)
+    for redundancy in ("0.95", "1.0"):
+        code, _, err = run(
+            capsys, "study", tmp_path / "dms.csv", "--target", "tm", "--model", checkpoint,
+            "--redundancy", redundancy, "--out", tmp_path / "out",
+        )  # fmt: skip
+        assert code == 2
+        assert "mutational scan" in err
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["study"], "expected a TABLE, or --demo"),
+        (["study", "t.csv"], "Got no --target"),
+        (["study", "none.csv", "--target", "tm"], "There is no file none.csv"),
+        (["embed", "none.fasta", "-o", "x.npy"], "There is no file"),
+        (["embed", "none.fasta", "-o", "x.txt"], "no known suffix"),
+        (["predict", "none", "none.fasta"], "There is no file"),
+    ],
+)
+def test_user_errors_have_code_2(arguments, message, capsys):
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert message in err
+
+
+def test_percentages_are_recognised(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["cluster", "x.fa", "--identity", "30"])
+    assert caught.value.code == 2
+    assert "did you mean 0.3?" in capsys.readouterr().err
+
+
+def test_an_unwritable_folder_is_named(files, checkpoint, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    code, _, err = run(
+        capsys, "embed", files / "proteins.fasta", "-o", tmp_path / "file" / "x.npy",
+        "--model", checkpoint,
+    )  # fmt: skip
+    assert code == 2
+    assert "file" in err
+
+
+def test_ctrl_c_is_clean(monkeypatch, capsys):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_study, "_demo", interrupted)
+    code, _, err = run(capsys, "study", "--demo")
+    assert code == 130
+    assert "Interrupted" in err
+
+
+def test_an_untrained_model_is_shouted_about(files, tmp_path, capsys, monkeypatch, checkpoint):
+    monkeypatch.setattr(_study, "_untrained", lambda: checkpoint)
+    code, out, err = run(
+        capsys, "study", files / "targets.csv", "--fasta", files / "proteins.fasta", "--target",
+        "tm", "--model", "untrained", "--models", "ridge", "--resamplers", "", "--folds", "3",
+        "--out", tmp_path / "out", "--jobs", "1", "--no-random-split", "--regions", "40",
+    )  # fmt: skip
+    assert code == 0
+    assert "UNTRAINED" in err
+    assert "UNTRAINED" in (tmp_path / "out" / "report.html").read_text()
+    assert "report.html" in out
+
+
+def test_the_demo_reads_the_real_enzymes():
+    arguments = Namespace(demo="topt", regions=None)
+    given = _study._demo(arguments)
+    assert len(given["sequences"]) == 2898
+    assert given["unit"] == "°C"
+    arguments.demo = "locations"
+    assert len(set(_study._demo(arguments)["y"])) == 13
+
+
+def test_help_of_every_command(capsys):
+    for command in ("", "study", "embed", "cluster", "split", "audit", "predict", "cache", "info"):
+        with pytest.raises(SystemExit) as caught:
+            main([*command.split(), "--help"])
+        assert caught.value.code == 0
+        assert "usage: esmlearn" in capsys.readouterr().out
+
+
+def test_python_m_esmlearn_works():
+    result = subprocess.run(
+        [sys.executable, "-m", "esmlearn", "--version"], capture_output=True, text=True
+    )
+    assert result.returncode == 0
+    assert result.stdout.startswith("esmlearn ")
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from esmlearn.cli._main import build_parser; build_parser(); "
+        "assert not {'torch', 'matplotlib', 'skorch'} & set(sys.modules), sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
