@@ -50,9 +50,9 @@ def _search(queries: list[str], targets: list[str] | None, evalue: float, n_thre
     from scoring_matrices import ScoringMatrix
 
     matrix = ScoringMatrix.from_name("BLOSUM62")
-    database = Database(queries if targets is None else targets, matrix.alphabet)
-    query_lengths = lengths_of(queries)
-    target_lengths = query_lengths if targets is None else lengths_of(targets)
+    searched = queries if targets is None else targets
+    database = Database(searched, matrix.alphabet)
+    query_lengths, target_lengths = lengths_of(queries), lengths_of(searched)
 
     def align(index: int) -> list[tuple[int, ...]]:
         start = index + 1 if targets is None else 0
@@ -65,7 +65,7 @@ def _search(queries: list[str], targets: list[str] | None, evalue: float, n_thre
             target = found.target_index
             shorter = min(length, int(target_lengths[target]))
             if found.score >= least_score(evalue, shorter):
-                rows.append((index, target, *_trace(aligner, query, database, target)))
+                rows.append((index, target, *_trace(aligner, query, searched[target])))
         return rows
 
     with ThreadPoolExecutor(n_threads) as pool:
@@ -74,16 +74,18 @@ def _search(queries: list[str], targets: list[str] | None, evalue: float, n_thre
     return Hits.from_alignments(*table, query_lengths=query_lengths, target_lengths=target_lengths)
 
 
-def _trace(aligner: Any, query: str, database: Any, target: int) -> tuple[int, int, int, int, int]:
-    """Return score, matches, columns, query span and target span of one pair's best alignment."""
-    (found,) = aligner.align(
-        query, database, mode="full", algorithm="sw", start=target, end=target + 1
-    )
+def _trace(aligner: Any, query: str, target: str) -> tuple[int, int, int, int, int]:
+    """Return score, matches, columns, query span and target span of one pair's best alignment.
+
+    The shorter is always aligned to the longer: of several best alignments the same one is then
+    found, whoever is the query.
+    """
+    from pyopal import Database
+
+    first, second = sorted((query, target), key=lambda s: (len(s), s))
+    database = Database([second], aligner.alphabet)
+    (found,) = aligner.align(first, database, mode="full", algorithm="sw")
+    spans = (found.query_end - found.query_start + 1, found.target_end - found.target_start + 1)
     operations = found.alignment
-    return (
-        found.score,
-        operations.count("M"),
-        len(operations),
-        found.query_end - found.query_start + 1,
-        found.target_end - found.target_start + 1,
-    )
+    counts = (found.score, operations.count("M"), len(operations))
+    return (*counts, *spans) if first is query else (*counts, *spans[::-1])

@@ -1,26 +1,17 @@
 """Build homology graphs: look up, restrict, or search."""
 
-import json
-import logging
 import os
-import time
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from joblib import effective_n_jobs
-from numpy.typing import NDArray
 
-from esmlearn.clustering._engine import Engine
-from esmlearn.clustering._graph import HomologyGraph, graph_from_pairs
-from esmlearn.clustering._hits import Hits, lengths_of, never_significant
-from esmlearn.clustering._nodes import sorted_nodes
-from esmlearn.clustering._search import choose_engine, engines_of, run_engine
-from esmlearn.clustering._store import GraphStore, record_search
+from esmlearn.clustering._finder import GraphFinder
+from esmlearn.clustering._graph import HomologyGraph
+from esmlearn.clustering._hits import never_significant
+from esmlearn.clustering._nodes import Nodes
 from esmlearn.exceptions import DataError
 
-_LOGGER = logging.getLogger(__name__)
-_FORMAT = 1
 _DEFINITION = (
     "best local alignment, BLOSUM62, gap costs 11 (open) and 1 (per residue); identity: identical "
     "residues over alignment columns; coverage: residues between the ends of the alignment over "
@@ -47,6 +38,7 @@ def homology_graph(
     evalue: float = 1e-3,
     margin: float = 0.05,
     engine: str = "auto",
+    known: Any = None,
     cache: str | os.PathLike[str] | None = "default",
     n_jobs: int | None = None,
     verbose: int = 0,
@@ -78,6 +70,9 @@ def homology_graph(
         ``"auto"`` is exact Smith-Waterman where that takes seconds (2e10 residue pairs, about 600
         proteins), else DIAMOND where it is installed, else MMseqs2. With ``"auto"`` a cached graph
         of any engine that holds all the sequences serves.
+    known : array-like of str, default=None
+        Proteins whose graph was made before. Where `sequences` are not in the cache, only pairs
+        with a protein that is not among these are searched.
     cache : {"default"}, path-like or None, default="default"
         Directory of cached graphs; None keeps them in this process's memory alone.
     n_jobs : int, default=None
@@ -122,10 +117,9 @@ def homology_graph(
         "evalue": _check_evalue(evalue),
     }
     margin = check_share("margin", margin)
-    digests, nodes = sorted_nodes(sequences)
-    graph, source = _significant_graph(
-        digests, nodes, engine, float(evalue), cache, effective_n_jobs(n_jobs), verbose
-    )
+    nodes = Nodes.of(sequences)
+    finder = GraphFinder(engine, float(evalue), cache, effective_n_jobs(n_jobs), verbose)
+    graph, source = finder.find(nodes, known=None if known is None else Nodes.of(known))
     lowered = {
         **thresholds,
         "identity": max(0.0, thresholds["identity"] - margin),
@@ -140,7 +134,7 @@ def homology_graph(
             "margin": margin,
             "lowered_thresholds": lowered,
             "definition": _DEFINITION,
-            "n_never_significant": int(never_significant(nodes, float(evalue)).sum()),
+            "n_never_significant": int(never_significant(nodes.sequences, float(evalue)).sum()),
             "source": source,
             "searched": source == "search",
         },
@@ -151,93 +145,3 @@ def _check_evalue(evalue: Any) -> float:
     if not isinstance(evalue, int | float) or isinstance(evalue, bool) or not 0 < evalue <= 1000:
         raise DataError(f"evalue is {evalue!r}; expected a number above 0, up to 1000.")
     return float(evalue)
-
-
-def _significant_graph(
-    digests: NDArray[np.bytes_],
-    nodes: list[str],
-    engine: str,
-    evalue: float,
-    cache: str | os.PathLike[str] | None,
-    n_threads: int,
-    verbose: int,
-) -> tuple[HomologyGraph, str]:
-    """Return the graph of all significant alignments, and where it came from."""
-    chosen = choose_engine(engine, cells=float(lengths_of(nodes).sum()) ** 2 / 2)
-    store = GraphStore(_key(chosen, evalue), cache)
-    found = _look_up(store, digests, chosen, engine, evalue, cache)
-    if found is not None:
-        return found
-    with store.lock(digests):
-        # Another process may have searched while this one waited for the lock.
-        found = _look_up(store, digests, chosen, engine, evalue, cache)
-        if found is not None:
-            return found
-        graph = _search_all(digests, nodes, chosen, evalue, n_threads, verbose)
-        store.add(graph)
-    return _described(graph, chosen), "search"
-
-
-def _look_up(
-    store: GraphStore,
-    digests: NDArray[np.bytes_],
-    chosen: Engine,
-    engine: str,
-    evalue: float,
-    cache: str | os.PathLike[str] | None,
-) -> tuple[HomologyGraph, str] | None:
-    found = store.find(digests)
-    if found is not None:
-        return _described(found[0], chosen), found[1]
-    for candidate in engines_of(engine):
-        found = GraphStore(_key(candidate, evalue), cache).find_superset(digests)
-        if found is not None:
-            return _described(found[0], candidate), found[1]
-    return None
-
-
-def _described(graph: HomologyGraph, engine: Engine) -> HomologyGraph:
-    about = {"engine": engine.name, "version": engine.version, "settings": engine.settings}
-    return replace(graph, description={**graph.description, **about})
-
-
-def _key(engine: Engine, evalue: float) -> str:
-    parts = [_FORMAT, engine.name, engine.version, engine.settings, repr(evalue)]
-    return json.dumps(parts, sort_keys=True)
-
-
-def _search_all(
-    digests: NDArray[np.bytes_],
-    nodes: list[str],
-    engine: Engine,
-    evalue: float,
-    n_threads: int,
-    verbose: int,
-) -> HomologyGraph:
-    level = logging.INFO if verbose else logging.DEBUG
-    _LOGGER.log(level, "searching %d proteins with %s %s", len(nodes), engine.name, engine.version)
-    start = time.perf_counter()
-    hits = run_engine(engine, nodes, None, evalue=evalue, n_threads=n_threads)
-    seconds = time.perf_counter() - start
-    _LOGGER.log(level, "found %d alignments in %.1f s", len(hits), seconds)
-    record_search(engine.name, len(nodes), len(nodes), seconds)
-    return graph_of_hits(digests, nodes, hits)
-
-
-def graph_of_hits(digests: NDArray[np.bytes_], nodes: list[str], hits: Hits) -> HomologyGraph:
-    """Return the graph of alignments between nodes."""
-    lengths = lengths_of(nodes)
-    of_query, of_target = hits.coverage_query, hits.coverage_target
-    n, m = lengths[hits.query], lengths[hits.target]
-    least, most = np.minimum(of_query, of_target), np.maximum(of_query, of_target)
-    # Of two equally long proteins the better covered one counts as the shorter.
-    shorter = np.where(n == m, most, np.where(n < m, of_query, of_target))
-    longer = np.where(n == m, least, np.where(n < m, of_target, of_query))
-    values = {
-        "identity": hits.identity,
-        "coverage_shorter": shorter,
-        "coverage_longer": longer,
-        "evalue": hits.evalue,
-        "score": hits.score,
-    }
-    return graph_from_pairs(digests, np.column_stack([hits.query, hits.target]), values, {})

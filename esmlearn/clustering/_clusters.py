@@ -12,7 +12,7 @@ from esmlearn.clustering._cdhit import cdhit_representatives
 from esmlearn.clustering._engine import to_common_alphabet
 from esmlearn.clustering._hits import lengths_of
 from esmlearn.clustering._mmseqs import mmseqs_representatives
-from esmlearn.clustering._nodes import row_digests, sorted_nodes
+from esmlearn.clustering._nodes import Nodes, row_digests
 from esmlearn.exceptions import DataError
 
 METHODS = ("components", "cdhit", "mmseqs", "linclust")
@@ -148,16 +148,16 @@ def cluster_sequences(
             n_jobs=n_jobs,
         )
         return _number(graph.components()[graph.node_of(sequences)])
-    digests, nodes = sorted_nodes(sequences)
+    nodes = Nodes.of(sequences)
     representatives = node_representatives(
-        nodes,
+        nodes.sequences,
         identity=identity,
         coverage=coverage,
         coverage_mode=coverage_mode,
         method=method,
         n_threads=effective_n_jobs(n_jobs),
     )
-    return _number(representatives[np.searchsorted(digests, row_digests(sequences))])
+    return _number(representatives[np.searchsorted(nodes.digests, row_digests(sequences))])
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from esmlearn.clustering._clusters import check_choice, length_order, node_repre
 from esmlearn.clustering._graph import HomologyGraph
 from esmlearn.clustering._hits import lengths_of
 from esmlearn.clustering._merge import MERGE_RULES, check_targets, choose_rule, merge_targets
-from esmlearn.clustering._nodes import row_digests, sorted_nodes
+from esmlearn.clustering._nodes import Nodes, row_digests
 from esmlearn.clustering._programs import find_program, program_version
 from esmlearn.clustering._search import AFFORDABLE_CELLS
 
@@ -140,23 +140,12 @@ def deduplicate(
     check_choice("merge", merge, MERGE_RULES)
     rows = row_digests(sequences)
     targets = None if y is None else check_targets(y, len(rows))
-    digests, nodes = sorted_nodes(sequences)
-    chosen, version = _choose_engine(engine, identity, nodes)
-    if chosen == "exact":
-        node_of_group = _greedy(nodes, sequences, identity, coverage, n_jobs)
-    else:
-        node_of_group = node_representatives(
-            nodes,
-            identity=identity,
-            coverage=coverage,
-            coverage_mode="shorter",
-            method=chosen,
-            greedy=True,
-            n_threads=effective_n_jobs(n_jobs),
-        )
-    node = np.searchsorted(digests, rows)
+    nodes = Nodes.of(sequences)
+    chosen, version = _choose_engine(engine, identity, nodes.sequences)
+    of_node = _representatives(nodes.sequences, chosen, identity, coverage, n_jobs)
+    node = np.searchsorted(nodes.digests, rows)
     _, first_row = np.unique(node, return_index=True)
-    representative = first_row[node_of_group[node]]
+    representative = first_row[of_node[node]]
     indices = np.unique(representative)
     description = {
         "engine": chosen,
@@ -164,7 +153,7 @@ def deduplicate(
         "identity": identity,
         "coverage": coverage,
         "representative": "the longest; of equally long ones the least digest; of copies the first",
-        "n_distinct": len(nodes),
+        "n_distinct": len(nodes.sequences),
     }
     if targets is None:
         return Deduplication(indices, representative, description=description)
@@ -187,14 +176,24 @@ def _choose_engine(engine: str, identity: float, nodes: list[str]) -> tuple[str,
     return engine, program_version(program, path) if program and path else "pyopal"
 
 
-def _greedy(
-    nodes: list[str], sequences: Any, identity: float, coverage: float, n_jobs: int | None
+def _representatives(
+    nodes: list[str], engine: str, identity: float, coverage: float, n_jobs: int | None
 ) -> NDArray[np.int64]:
-    """Return greedy representatives, longest first, on the graph of exact alignments."""
-    graph = homology_graph(
-        sequences, identity=identity, coverage=coverage, margin=0, engine="exact", n_jobs=n_jobs
+    """Return the node that represents each node, longest first."""
+    if engine == "exact":
+        graph = homology_graph(
+            nodes, identity=identity, coverage=coverage, margin=0, engine="exact", n_jobs=n_jobs
+        )
+        return _greedy_cover(graph, length_order(nodes))
+    return node_representatives(
+        nodes,
+        identity=identity,
+        coverage=coverage,
+        coverage_mode="shorter",
+        method=engine,
+        greedy=True,
+        n_threads=effective_n_jobs(n_jobs),
     )
-    return _greedy_cover(graph, length_order(nodes))
 
 
 def _greedy_cover(graph: HomologyGraph, order: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """Rows of sequences to nodes: canonical form, digests, order."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,28 @@ def row_digests(sequences: Any) -> NDArray[np.bytes_]:
     return _digests(canonical_sequences(sequences))
 
 
-def sorted_nodes(sequences: Any) -> tuple[NDArray[np.bytes_], list[str]]:
-    """Return the ascending digests of the distinct canonical sequences, and these in that order."""
-    canonical = canonical_sequences(sequences)
-    digests, first = np.unique(_digests(canonical), return_index=True)
-    return digests, [canonical[i] for i in first]
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """Distinct canonical sequences, sorted by digest.
+
+    Attributes
+    ----------
+    digests : ndarray of bytes of shape (n_nodes,)
+        Ascending digests.
+    sequences : list of str
+        The sequences in that order.
+    """
+
+    digests: NDArray[np.bytes_]
+    sequences: list[str]
+
+    @classmethod
+    def of(cls, sequences: Any) -> "Nodes":
+        """Return the nodes of rows of sequences, whatever their order and number of copies."""
+        canonical = canonical_sequences(sequences)
+        digests, first = np.unique(_digests(canonical), return_index=True)
+        return cls(digests, [canonical[i] for i in first])
+
+    def take(self, indices: NDArray[np.int64]) -> "Nodes":
+        """Return some of the nodes, by ascending indices."""
+        return Nodes(self.digests[indices], [self.sequences[i] for i in indices])

@@ -49,6 +49,14 @@ def test_exact_scores_are_blast_scores(a, b):
     assert len(hits) == (smith_waterman(a, b) > 0)
 
 
+@given(proteins, proteins)
+@settings(max_examples=40, deadline=None)
+def test_exact_search_is_symmetric(a, b):
+    forth, back = (exact_search([x], [y], evalue=np.inf) for x, y in ((a, b), (b, a)))
+    for name, values in vars(back.reversed()).items():
+        np.testing.assert_array_equal(values, getattr(forth, name))
+
+
 def test_exact_scores_of_gapped_alignments():
     rng = np.random.default_rng(0)
     for gap in range(1, 12):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from esmlearn.clustering import _store as store_module
-from esmlearn.clustering import count_searches, homology_graph
+from esmlearn.clustering import available_engines, count_searches, homology_graph
 from tests._proteins import make_families
 
 SEQUENCES, _ = make_families(8, 3, length=60, identity=0.8, seed=1)
@@ -129,21 +129,21 @@ def test_full_disk_costs_no_result(monkeypatch, caplog):
 
 
 def _search_slowly(barrier, queue):
-    from esmlearn.clustering import _build
+    from esmlearn.clustering import _finder
 
-    search = _build.run_engine
+    search = _finder.run_engine
 
     def slow(*args, **kwargs):
         time.sleep(0.5)
         return search(*args, **kwargs)
 
-    _build.run_engine = slow
+    _finder.run_engine = slow
     barrier.wait()
     queue.put(homology_graph(SEQUENCES).description["source"])
 
 
 def _die_with_the_lock(queue):
-    from esmlearn.clustering import _build
+    from esmlearn.clustering import _finder
 
     def killed(*args, **kwargs):
         queue.put(os.getpid())
@@ -151,7 +151,7 @@ def _die_with_the_lock(queue):
         queue.join_thread()
         time.sleep(60)
 
-    _build.run_engine = killed
+    _finder.run_engine = killed
     homology_graph(SEQUENCES)
 
 
@@ -189,3 +189,28 @@ def test_memory_is_bounded(forget):
     for end in range(2, 10):
         homology_graph([*SEQUENCES[1:end], "MKVLATGGARQWEDSTHNPYF"[:-end]], cache=None)
     assert len(store_module._MEMORY) <= store_module._IN_MEMORY
+
+
+@pytest.mark.parametrize("n_known", [0, 1, 10, len(SEQUENCES)])
+def test_known_graph_is_extended(forget, private_cache, n_known):
+    fresh = homology_graph(SEQUENCES, cache=private_cache / "other")
+    forget()
+    known = SEQUENCES[:n_known] or ["MKVLATGGARQWEDSTHNPYF"]
+    homology_graph(known)
+    searches = count_searches()
+    graph = homology_graph(SEQUENCES, known=known)
+    assert count_searches() - searches == (n_known < len(SEQUENCES))
+    for name in store_module._EDGE_ARRAYS:
+        np.testing.assert_array_equal(getattr(graph, name), getattr(fresh, name))
+    if 0 < n_known < len(SEQUENCES):
+        last = (private_cache / "graphs" / "searches.tsv").read_text().splitlines()[-1]
+        assert last.split("\t")[3:5] == [str(len(SEQUENCES) - n_known), str(len(SEQUENCES))]
+
+
+def test_known_graph_is_extended_by_other_engines():
+    if available_engines()["diamond"] is None:
+        pytest.skip("diamond is not installed")
+    homology_graph(SEQUENCES[:12], engine="diamond")
+    graph = homology_graph(SEQUENCES, known=SEQUENCES[:12], engine="diamond")
+    fresh = homology_graph(SEQUENCES, engine="diamond", cache=None)
+    np.testing.assert_array_equal(graph.edges, fresh.edges)

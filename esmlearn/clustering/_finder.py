@@ -1,0 +1,152 @@
+"""Find the graph of all significant alignments: cached, part of a cached one, or searched."""
+
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from esmlearn.clustering._engine import Engine
+from esmlearn.clustering._graph import HomologyGraph, graph_from_pairs
+from esmlearn.clustering._hits import Hits, lengths_of
+from esmlearn.clustering._nodes import Nodes
+from esmlearn.clustering._search import choose_engine, engines_of, run_engine
+from esmlearn.clustering._store import GraphStore, record_search
+
+_LOGGER = logging.getLogger(__name__)
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class GraphFinder:
+    """Look graphs up by content and search where none is known.
+
+    Parameters
+    ----------
+    engine : str
+        Name of an engine, or ``"auto"``.
+    evalue : float
+        Largest E-value.
+    cache : path-like, "default" or None
+        Directory of cached graphs; None for memory alone.
+    n_threads : int
+        Number of threads of a search.
+    verbose : int
+        Whether searches are logged at level INFO.
+    """
+
+    engine: str
+    evalue: float
+    cache: str | os.PathLike[str] | None
+    n_threads: int
+    verbose: int
+
+    def find(self, nodes: Nodes, *, known: Nodes | None = None) -> tuple[HomologyGraph, str]:
+        """Return the graph and its source: ``"memory"``, ``"disk"`` or ``"search"``.
+
+        Parameters
+        ----------
+        nodes : Nodes
+            The proteins.
+        known : Nodes, default=None
+            Proteins whose graph is extended where that of `nodes` is unknown.
+
+        Returns
+        -------
+        graph : HomologyGraph
+            All significant alignments, whatever their identity and coverage.
+        source : str
+            Where it came from.
+        """
+        chosen = choose_engine(self.engine, cells=float(lengths_of(nodes.sequences).sum()) ** 2 / 2)
+        store = self._store(chosen)
+        found = self._look_up(nodes, chosen)
+        if found is not None:
+            return found
+        with store.lock(nodes.digests):
+            # Another process may have searched while this one waited for the lock.
+            found = self._look_up(nodes, chosen)
+            if found is not None:
+                return found
+            if known is None:
+                graph = self._search(nodes, chosen)
+            else:
+                graph = self._extend(nodes, known, chosen)
+            store.add(graph)
+        return _described(graph, chosen), "search"
+
+    def _store(self, engine: Engine) -> GraphStore:
+        parts = [_FORMAT, engine.name, engine.version, engine.settings, repr(self.evalue)]
+        return GraphStore(json.dumps(parts, sort_keys=True), self.cache)
+
+    def _look_up(self, nodes: Nodes, chosen: Engine) -> tuple[HomologyGraph, str] | None:
+        found = self._store(chosen).find(nodes.digests)
+        if found is not None:
+            return _described(found[0], chosen), found[1]
+        for candidate in engines_of(self.engine):
+            found = self._store(candidate).find_superset(nodes.digests)
+            if found is not None:
+                return _described(found[0], candidate), found[1]
+        return None
+
+    def _search(self, nodes: Nodes, engine: Engine) -> HomologyGraph:
+        return graph_of_hits(nodes, self._run(engine, nodes.sequences, None))
+
+    def _extend(self, nodes: Nodes, known: Nodes, engine: Engine) -> HomologyGraph:
+        """Search pairs with a new protein alone, and take the others from the known graph."""
+        is_old = np.isin(nodes.digests, known.digests)
+        old, new = np.flatnonzero(is_old), np.flatnonzero(~is_old)
+        if len(old) == 0 or len(new) == 0:
+            return self._search(nodes, engine)
+        base, _ = replace(self, engine=engine.name).find(nodes.take(old))
+        fresh = [nodes.sequences[i] for i in new]
+        hits = self._run(engine, fresh, nodes.sequences)
+        parts = [replace(hits, query=new[hits.query])]
+        if not engine.exact:
+            # A heuristic search may find a pair from one side alone.
+            back = self._run(engine, [nodes.sequences[i] for i in old], fresh)
+            parts.append(replace(back, query=old[back.query], target=new[back.target]))
+        added = graph_of_hits(nodes, Hits.concatenate(parts))
+        names = ("identity", "coverage_shorter", "coverage_longer", "evalue", "score")
+        values = {n: np.concatenate([getattr(base, n), getattr(added, n)]) for n in names}
+        return graph_from_pairs(
+            nodes.digests, np.concatenate([old[base.edges], added.edges]), values, {}
+        )
+
+    def _run(self, engine: Engine, queries: list[str], targets: list[str] | None) -> Hits:
+        level = logging.INFO if self.verbose else logging.DEBUG
+        n_targets = len(queries if targets is None else targets)
+        what = (len(queries), n_targets, engine.name, engine.version)
+        _LOGGER.log(level, "searching %d proteins against %d with %s %s", *what)
+        start = time.perf_counter()
+        hits = run_engine(engine, queries, targets, evalue=self.evalue, n_threads=self.n_threads)
+        seconds = time.perf_counter() - start
+        _LOGGER.log(level, "found %d alignments in %.1f s", len(hits), seconds)
+        record_search(engine.name, len(queries), n_targets, seconds)
+        return hits
+
+
+def _described(graph: HomologyGraph, engine: Engine) -> HomologyGraph:
+    about = {"engine": engine.name, "version": engine.version, "settings": engine.settings}
+    return replace(graph, description={**graph.description, **about})
+
+
+def graph_of_hits(nodes: Nodes, hits: Hits) -> HomologyGraph:
+    """Return the graph of alignments between nodes."""
+    lengths = lengths_of(nodes.sequences)
+    of_query, of_target = hits.coverage_query, hits.coverage_target
+    n, m = lengths[hits.query], lengths[hits.target]
+    least, most = np.minimum(of_query, of_target), np.maximum(of_query, of_target)
+    # Of two equally long proteins the better covered one counts as the shorter.
+    shorter = np.where(n == m, most, np.where(n < m, of_query, of_target))
+    longer = np.where(n == m, least, np.where(n < m, of_target, of_query))
+    values = {
+        "identity": hits.identity,
+        "coverage_shorter": shorter,
+        "coverage_longer": longer,
+        "evalue": hits.evalue,
+        "score": hits.score,
+    }
+    return graph_from_pairs(nodes.digests, np.column_stack([hits.query, hits.target]), values, {})
