@@ -4,15 +4,21 @@ from typing import TYPE_CHECKING, Any
 
 from esmlearn.embedding._cache import EmbeddingCache
 from esmlearn.embedding._embedder import ESMEmbedder
+from esmlearn.embedding._family_esm import ESM1V_ENSEMBLE
+from esmlearn.embedding._fasta import embed_fasta
 from esmlearn.embedding._registry import ModelInfo, list_models, model_info
+from esmlearn.embedding._variants import ESMVariantScorer
 
 if TYPE_CHECKING:
     from esmlearn.embedding._untrained import write_untrained_checkpoint
 
 __all__ = [
+    "ESM1V_ENSEMBLE",
     "ESMEmbedder",
+    "ESMVariantScorer",
     "EmbeddingCache",
     "ModelInfo",
+    "embed_fasta",
     "list_models",
     "model_info",
     "write_untrained_checkpoint",

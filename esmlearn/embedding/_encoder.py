@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,37 @@ _PAD = 1
 
 @dataclass(frozen=True)
 class _Linear:
-    weight: Tensor  # transposed view, (n_in, n_out)
-    bias: Tensor
+    """A projection; `activate` applies GELU to its result."""
 
-    def __call__(self, x: Tensor, out: Tensor) -> Tensor:
-        return torch.addmm(self.bias, x, self.weight, out=out)
+    weight: Tensor  # (n_out, n_in)
+    bias: Tensor
+    onednn: bool
+
+    def __call__(self, x: Tensor, out: Tensor, *, activate: bool = False) -> Tensor:
+        if self.onednn:  # with its own result, but GELU in the same pass
+            name, algorithm = ("gelu", "none") if activate else ("none", "")
+            return torch.ops.mkldnn._linear_pointwise(
+                x, self.weight, self.bias, name, [], algorithm
+            )
+        torch.addmm(self.bias, x, self.weight.t(), out=out)
+        return torch.ops.aten.gelu_(out) if activate else out
+
+
+@cache
+def _has_onednn(device: str, dtype: torch.dtype) -> bool:
+    """Tell whether oneDNN's product can be called here.
+
+    torch hands float32 products to MKL, which runs at less than half of oneDNN's speed on CPUs of
+    AMD (95 to 218 GFLOP/s on one core of a Zen 5) and at the same on Intel's.
+    """
+    if device != "cpu" or dtype == torch.float16 or not torch.backends.mkldnn.is_available():
+        return False
+    try:
+        x = torch.ones(2, 2, dtype=dtype)
+        torch.ops.mkldnn._linear_pointwise(x, x, x[0].contiguous(), "gelu", [], "none")
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -153,7 +180,9 @@ class ESMEncoder:
         weight = torch.cat(list(weights)) if len(weights) > 1 else weights[0]
         bias = torch.cat(list(biases)) if len(biases) > 1 else biases[0]
         return _Linear(
-            weight.to(self.device, self.dtype).contiguous().t(), bias.to(self.device, self.dtype)
+            weight.to(self.device, self.dtype).contiguous(),
+            bias.to(self.device, self.dtype).contiguous(),
+            _has_onednn(self.device.type, self.dtype),
         )
 
     def _named_linear(self, name: str) -> _Linear:
@@ -326,9 +355,8 @@ class ESMEncoder:
 
     def _feed_forward(self, layer: _Layer, x: Tensor) -> None:
         h = self._normalised(layer.norm_feed_forward, x)
-        wide = self._workspace("wide", len(x), layer.expand.weight.shape[1], self.dtype)
-        torch.ops.aten.gelu_(layer.expand(h, wide))
-        self._add(layer.contract, wide, x)
+        wide = self._workspace("wide", len(x), len(layer.expand.weight), self.dtype)
+        self._add(layer.contract, layer.expand(h, wide, activate=True), x)
 
     @torch.inference_mode()
     def logits(self, states: Tensor) -> Tensor:

@@ -15,6 +15,9 @@ _ESM1 = "Rives et al. (2021) PNAS 118, e2016239118"
 _ESM1V = "Meier et al. (2021) NeurIPS 34"
 _ESM2 = "Lin et al. (2023) Science 379, 1123-1130"
 
+ESM1V_ENSEMBLE = tuple(f"esm1v_t33_650M_UR90S_{i}" for i in range(1, 6))
+"""The five models of ESM-1v, which differ in the seed they were trained from."""
+
 # name, architecture, layers, width, heads, paper
 _TABLE = [
     ("esm2_t6_8M_UR50D", "esm2", 6, 320, 20, _ESM2),
@@ -23,7 +26,7 @@ _TABLE = [
     ("esm2_t33_650M_UR50D", "esm2", 33, 1280, 20, _ESM2),
     ("esm2_t36_3B_UR50D", "esm2", 36, 2560, 40, _ESM2),
     ("esm2_t48_15B_UR50D", "esm2", 48, 5120, 40, _ESM2),
-    *[(f"esm1v_t33_650M_UR90S_{i}", "esm1v", 33, 1280, 20, _ESM1V) for i in range(1, 6)],
+    *[(name, "esm1v", 33, 1280, 20, _ESM1V) for name in ESM1V_ENSEMBLE],
     ("esm1b_t33_650M_UR50S", "esm1b", 33, 1280, 20, _ESM1),
     ("esm1_t6_43M_UR50S", "esm1", 6, 768, 12, _ESM1),
     ("esm1_t12_85M_UR50S", "esm1", 12, 768, 12, _ESM1),

@@ -1,0 +1,97 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from esmlearn.embedding import ESMVariantScorer
+from esmlearn.exceptions import DataError
+from esmlearn.utils._sequences import STANDARD_RESIDUES
+from tests.embedding.conftest import ARCHITECTURES
+
+WILD_TYPE = "MKTAYIAKQRQISFVK"
+
+
+def reference_table(reference, masked):
+    """Return log-probabilities as fair-esm's own variant script computes them, over the 20."""
+    alphabet = reference.alphabet
+    columns = [alphabet.get_idx(residue) for residue in STANDARD_RESIDUES]
+    tokens = reference.convert([("", WILD_TYPE)])[2]
+    rows = []
+    for position in range(1, len(WILD_TYPE) + 1):
+        shown = tokens.clone()
+        if masked:
+            shown[0, position] = alphabet.mask_idx
+        logits = torch.from_numpy(reference("", tokens=shown)[1][position, columns])
+        rows.append(torch.log_softmax(logits, dim=-1).numpy())
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("method", ["masked", "wild_type"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_scores_are_those_of_fair_esm(architecture, method, checkpoints, fair_esm):
+    table = reference_table(fair_esm[architecture], masked=method == "masked")
+    scorer = ESMVariantScorer(
+        checkpoints[architecture], wild_type=WILD_TYPE, method=method, batch_residues=50
+    ).fit()
+    np.testing.assert_allclose(scorer.log_probabilities_, table, atol=1e-4)
+    expected = table[1, STANDARD_RESIDUES.index("R")] - table[1, STANDARD_RESIDUES.index("K")]
+    assert scorer.transform(["K2R"])[0, 0] == pytest.approx(expected, abs=1e-4)
+    own = [table[i, STANDARD_RESIDUES.index(r)] for i, r in enumerate(WILD_TYPE)]
+    assert scorer.pseudo_perplexity_ == pytest.approx(np.exp(-np.mean(own)), rel=1e-4)
+
+
+@pytest.fixture
+def scorer(checkpoint):
+    return ESMVariantScorer(checkpoint, wild_type=WILD_TYPE.lower()).fit()
+
+
+def test_mutations_add_up_and_sequences_are_read(scorer):
+    single = scorer.transform(["K2R", "q9e", WILD_TYPE])
+    assert single[2] == 0
+    mutant = WILD_TYPE[0] + "R" + WILD_TYPE[2:8] + "E" + WILD_TYPE[9:]
+    double = scorer.transform(["K2R:Q9E", mutant, "K2R,Q9E"])
+    np.testing.assert_allclose(double, np.full((3, 1), single[:2].sum()), rtol=1e-5)
+
+
+def test_several_models_are_averaged(checkpoints):
+    paths = [checkpoints["esm1v"], checkpoints["esm1b"]]
+    parts = [ESMVariantScorer(p, wild_type=WILD_TYPE).fit().transform(["K2R"]) for p in paths]
+    both = ESMVariantScorer(paths, wild_type=WILD_TYPE).fit().transform(["K2R"])
+    np.testing.assert_allclose(both, np.mean(parts, axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ("A2R", r"X\[1\] = 'A2R': the wild type has K at position 2, not A"),
+        ("K99R", "position 99 is not in 1 to 16"),
+        ("K2X", "'X' is none of the 20 amino acids"),
+        ("K2R:", "neither mutations such as K2R:Q9E nor a sequence of 16 residues"),
+        (None, "expected a variant as str"),
+    ],
+)
+def test_variants_of_something_else_are_refused(variant, message, scorer):
+    with pytest.raises(DataError, match=message):
+        scorer.transform(["K2R", variant])
+
+
+def test_wild_types_that_cannot_be_scored_are_refused(checkpoint):
+    for wild_type, message in [
+        ("", "empty sequence"),
+        ("MKX", "'X' at position 3"),
+        ("A" * 1023, "at most 1022"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            ESMVariantScorer(checkpoint, wild_type=wild_type).fit()
+    with pytest.raises(DataError, match="a single str"):
+        ESMVariantScorer(checkpoint, wild_type=WILD_TYPE).fit("K2R")
+
+
+def test_it_is_an_estimator(scorer):
+    copy = pickle.loads(pickle.dumps(scorer))
+    np.testing.assert_array_equal(copy.transform(["K2R"]), scorer.transform(["K2R"]))
+    assert scorer.get_feature_names_out().tolist() == ["esmvariantscorer0"]
+    table = clone(scorer).set_output(transform="pandas").fit_transform(["K2R", "Q9E"])
+    assert table.shape == (2, 1)
