@@ -22,9 +22,10 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from esmlearn.neural_network import MLPRegressor
+from esmlearn.neural_network._batches import Batches, Rows
 from esmlearn.neural_network._device import single_thread
 from esmlearn.neural_network._losses import SquaredError
-from esmlearn.neural_network._training import Rows, _Batches, _make_network
+from esmlearn.neural_network._training import make_network
 
 BATCH = 64
 HIDDEN = (200, 200, 200)
@@ -69,9 +70,9 @@ def bare_loop(X: np.ndarray, y: np.ndarray) -> Callable[[], None]:
 
 def ours(X: np.ndarray, y: np.ndarray) -> Callable[[], None]:
     plan = MLPRegressor(HIDDEN, dropout=0.2, betas=BETAS, batch_size=BATCH, device="cpu")._plan(1)
-    net = _make_network(plan, SquaredError(), X.shape[1], seed=0, callbacks=[])
+    net = make_network(plan, SquaredError(), X.shape[1], seed=0, callbacks=[])
     rows = Rows(X, y[:, None], np.arange(len(X)))
-    batches = _Batches(rows, BATCH, torch.device("cpu"), torch.Generator().manual_seed(0))
+    batches = Batches(rows, BATCH, torch.device("cpu"), torch.Generator().manual_seed(0))
 
     def epoch() -> None:
         net.history.new_epoch()

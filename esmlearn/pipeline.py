@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from inspect import signature
 from numbers import Real
@@ -151,6 +152,11 @@ class Pipeline(_ImblearnPipeline):
         if self.validation is None:
             super().fit(X, y, **params)
             return self
+        if self.transform_input is not None and not _routing_enabled():
+            raise ValueError(
+                "transform_input needs metadata routing; enable it with "
+                "sklearn.set_config(enable_metadata_routing=True)."
+            )
         self._validate_steps()
         hand_over = _hand_over_to(self._final_estimator)
         params, split_params = self._route_split(params)
@@ -159,7 +165,7 @@ class Pipeline(_ImblearnPipeline):
         X_val, fit_params_val = self._transform_held(X, params, held)
         y_val = None if y is None else _safe_indexing(y, held)
         with _print_elapsed_time("Pipeline", self._log_message(len(self.steps) - 1)):
-            hand_over(X_train, y_train, X_val, y_val, fit_params, fit_params_val)
+            hand_over(_LastFit(X_train, y_train, X_val, y_val, fit_params, fit_params_val))
         self.train_indices_, self.validation_indices_ = train, held
         return self
 
@@ -260,12 +266,20 @@ def _is_skorch_net(estimator: Any) -> bool:
     return skorch is not None and isinstance(estimator, skorch.NeuralNet)
 
 
-def _hand_over_to(final: Any) -> Callable[..., Any]:
-    """Return a function that fits the final step with a validation part.
+@dataclass
+class _LastFit:
+    """What the final step is fitted with; `params_val` are its metadata of the validation rows."""
 
-    It takes ``X, y, X_val, y_val, fit_params, fit_params_val``; the last are the final step's
-    parameters cut to the validation rows.
-    """
+    X: Any
+    y: Any
+    X_val: Any
+    y_val: Any
+    params: dict[str, Any]
+    params_val: dict[str, Any]
+
+
+def _hand_over_to(final: Any) -> Callable[[_LastFit], None]:
+    """Return the function that fits the final step with a validation part."""
     if _is_skorch_net(final):
         return partial(_fit_skorch, final)
     if hasattr(final, "fit") and _accepts(final, "X_val", "y_val"):
@@ -279,18 +293,11 @@ def _hand_over_to(final: Any) -> Callable[..., Any]:
     )
 
 
-def _fit_with_validation(
-    final: Any,
-    X: Any,
-    y: Any,
-    X_val: Any,
-    y_val: Any,
-    fit_params: dict[str, Any],
-    fit_params_val: dict[str, Any],
-) -> None:
-    if "sample_weight" in fit_params_val and _accepts(final, "sample_weight_val"):
-        fit_params = {"sample_weight_val": fit_params_val["sample_weight"]} | fit_params
-    final.fit(X, y, X_val=X_val, y_val=y_val, **fit_params)
+def _fit_with_validation(final: Any, fit: _LastFit) -> None:
+    params = dict(fit.params)
+    if "sample_weight" in fit.params_val and _accepts(final, "sample_weight_val"):
+        params.setdefault("sample_weight_val", fit.params_val["sample_weight"])
+    final.fit(fit.X, fit.y, X_val=fit.X_val, y_val=fit.y_val, **params)
     if getattr(final, "do_early_stopping_", True) is False:
         warnings.warn(
             f"{type(final).__name__} did not use the validation part, because its early_stopping "
@@ -301,34 +308,18 @@ def _fit_with_validation(
         )
 
 
-def _fit_with_eval_set(
-    final: Any,
-    X: Any,
-    y: Any,
-    X_val: Any,
-    y_val: Any,
-    fit_params: dict[str, Any],
-    fit_params_val: dict[str, Any],
-) -> None:
-    final.fit(X, y, eval_set=[(X_val, y_val)], **fit_params)
+def _fit_with_eval_set(final: Any, fit: _LastFit) -> None:
+    final.fit(fit.X, fit.y, eval_set=[(fit.X_val, fit.y_val)], **fit.params)
 
 
-def _fit_skorch(
-    final: Any,
-    X: Any,
-    y: Any,
-    X_val: Any,
-    y_val: Any,
-    fit_params: dict[str, Any],
-    fit_params_val: dict[str, Any],
-) -> None:
+def _fit_skorch(final: Any, fit: _LastFit) -> None:
     from skorch.dataset import Dataset
     from skorch.helper import predefined_split
 
     own = final.train_split
-    final.set_params(train_split=predefined_split(Dataset(X_val, y_val)))
+    final.set_params(train_split=predefined_split(Dataset(fit.X_val, fit.y_val)))
     try:
-        final.fit(X, y, **fit_params)
+        final.fit(fit.X, fit.y, **fit.params)
     finally:
         final.set_params(train_split=own)  # the fitted net must not carry the validation rows
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import sklearn
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from imblearn.over_sampling import SMOTE, RandomOverSampler
 from imblearn.pipeline import Pipeline as ImblearnPipeline
@@ -117,8 +117,8 @@ def test_no_row_is_on_both_sides_and_none_that_validates_was_made(seed, n_groups
         Recorder(),
         validation=GroupShuffleSplit(1, test_size=share, random_state=seed),
     )
-    if len(np.unique(y[model.validation.split(X, y, groups).__next__()[0]])) < 2:
-        sampler = model.steps[0] = ("none", None)
+    fitted, _ = next(model.validation.split(X, y, groups))
+    assume(sampler is None or len(np.unique(y[fitted])) == 2)
     model.fit(X, y, validation__groups=groups)
     final = model[-1]
     trained, validated = set(final.X_[:, 0]) - {-1.0}, set(final.X_val_[:, 0])
@@ -327,6 +327,13 @@ def test_bad_parameter(table, validation):
     X, y, _ = table
     with pytest.raises(ValueError, match="'validation' parameter of Pipeline must be"):
         make_pipeline(Recorder(), validation=validation).fit(X, y)
+
+
+def test_transform_input_needs_routing(table):
+    X, y, _ = table
+    model = make_pipeline(Recorder(), validation=HOLDOUT, transform_input=["X_val"])
+    with pytest.raises(ValueError, match="transform_input needs metadata routing"):
+        model.fit(X, y)
 
 
 def test_masks_and_purged_rows(table):

@@ -26,8 +26,9 @@ from esmlearn.neural_network._inference import forward
 from esmlearn.neural_network._rows import Part, all_rows, draw, split_rows
 
 if TYPE_CHECKING:  # torch is imported by the first fit
+    from esmlearn.neural_network._batches import Rows
     from esmlearn.neural_network._losses import RowLoss
-    from esmlearn.neural_network._training import Rows, TrainingPlan
+    from esmlearn.neural_network._training import TrainingPlan
 
 __all__ = ["BaseMLP", "Table"]
 
@@ -173,9 +174,7 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
         if not continued:
             self._read_targets(table.y, train)
         rows, held = self._make_rows(table, train, valid)
-        drawn = train.index if train.weight is None else train.index.repeat(draw(train.weight, 0.5))
-        targets = rows.y[drawn]
-        losses = [self._make_loss(targets, int(seed)) for seed in seeds]
+        losses = self._make_losses(rows, seeds)
         self._keep(list(self._run(plan, losses, rows, held, seeds, start)))
         self.validation_indices_ = None if valid is None else np.unique(valid.index)
 
@@ -183,7 +182,7 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
         self, table: Table, train: Part, valid: Part | None
     ) -> "tuple[Rows, Rows | None]":
         """Return training and validation rows in the form in which they are learnt."""
-        from esmlearn.neural_network._training import Rows
+        from esmlearn.neural_network._batches import Rows
 
         y = self._encode(table.y)
         rows = Rows(table.X, y, train.index, train.weight)
@@ -193,6 +192,14 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
         if table.X_val is None or table.y_val is None:
             return rows, None
         return rows, Rows(table.X_val, self._encode(table.y_val), np.arange(len(table.X_val)))
+
+    def _make_losses(self, rows: "Rows", seeds: np.ndarray) -> "list[RowLoss]":
+        """Return a loss per network; one thread, because a loss may be fitted to the targets."""
+        from esmlearn.neural_network._device import single_thread
+
+        drawn = rows.index if rows.weight is None else rows.index.repeat(draw(rows.weight, 0.5))
+        with single_thread():
+            return [self._make_loss(rows.y[drawn], int(seed)) for seed in seeds]
 
     def _run(
         self,

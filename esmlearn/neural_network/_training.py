@@ -1,6 +1,6 @@
 """Training of one network on skorch: tensor batches, early stopping, best weights kept."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,32 +10,19 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
 
 from esmlearn.exceptions import DataError
+from esmlearn.neural_network._batches import Batches, Rows
 from esmlearn.neural_network._device import resolve_device, single_thread
 from esmlearn.neural_network._losses import RowLoss
 from esmlearn.neural_network._module import MLPModule
-from esmlearn.neural_network._rows import draw
 from esmlearn.utils._progress import progress_bar
 
-__all__ = ["Rows", "TrainingPlan", "train_network"]
+__all__ = ["TrainingPlan", "make_network", "train_network"]
 
 _VALIDATION_BATCH = 4096
 # Ten epochs of a table of 50 rows are ten steps of the optimiser: too few to give up on.
 _PATIENCE_STEPS = 100
 # A loss's own parameters learn this many times faster than the weights, as in Balanced MSE's paper.
 _LOSS_RATE = 10.0
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows to learn from or to validate on: ``X[index]``, ``y[index]`` and their weights.
-
-    In training a weight says how often a row is drawn per epoch, in validation it weights the loss.
-    """
-
-    X: np.ndarray
-    y: np.ndarray
-    index: np.ndarray
-    weight: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -55,60 +42,6 @@ class TrainingPlan:
     patience: int | None
     device: str
     verbose: int
-
-
-def _as_tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Share memory where torch can; torch refuses read-only arrays (joblib's memory maps)."""
-    return torch.from_numpy(array if array.flags.writeable else array.copy()).to(device)
-
-
-class _Batches:
-    """Batches by one gather from tensors on the device; shuffled anew each time if `generator`.
-
-    Shuffled rows are drawn as often as their weights say; unshuffled ones carry their weight along.
-    The last batch joins the one before when it would hold a single row: batch norm needs two.
-    """
-
-    def __init__(
-        self,
-        rows: Rows,
-        batch_size: int,
-        device: torch.device,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        self.X = _as_tensor(rows.X, device)
-        self.y = _as_tensor(rows.y, device)
-        self.index = torch.tensor(rows.index)
-        self.weight = None if rows.weight is None else torch.tensor(rows.weight)
-        self.batch_size = batch_size
-        self.device = device
-        self.generator = generator
-        # One buffer for all batches: a fresh one of this size is a page fault per page and step.
-        rows_at_most = min(batch_size + 1, len(rows.index) + 1)
-        self.buffer = torch.empty((rows_at_most, self.X.shape[1]), device=device)
-
-    def _draw(self) -> torch.Tensor:
-        """Return this epoch's rows in random order."""
-        index = self.index
-        if self.weight is not None:
-            start = float(torch.rand((), generator=self.generator))
-            index = index.repeat_interleave(torch.from_numpy(draw(self.weight.numpy(), start)))
-        return index[torch.randperm(len(index), generator=self.generator)]
-
-    def _bounds(self, n_rows: int) -> Iterator[tuple[int, int]]:
-        starts = list(range(0, n_rows, self.batch_size))
-        if len(starts) > 1 and n_rows - starts[-1] == 1:
-            starts.pop()
-        return zip(starts, [*starts[1:], n_rows], strict=True)
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
-        shuffled = self.generator is not None
-        weight = None if shuffled or self.weight is None else self.weight.to(self.device)
-        index = (self._draw() if shuffled else self.index).to(self.device)
-        for start, stop in self._bounds(len(index)):
-            batch = index[start:stop]
-            x = torch.index_select(self.X, 0, batch, out=self.buffer[: stop - start])
-            yield x, self.y[batch], None if weight is None else weight[start:stop]
 
 
 class _Network(NeuralNet):
@@ -217,7 +150,7 @@ def _schedule(plan: TrainingPlan, monitor: str) -> list[tuple[str, Callback]]:
     return [("schedule", LRScheduler(event_name="learning_rate", **options))]
 
 
-def _make_network(
+def make_network(
     plan: TrainingPlan, loss: RowLoss, n_features: int, seed: int, callbacks: list[Any]
 ) -> _Network:
     """Return an initialised network with its optimiser."""
@@ -307,13 +240,13 @@ def train_network(
     callbacks: list[Any] = _schedule(plan, monitor)
     callbacks += [("progress", _Progress(plan.max_iter, plan.verbose))] if plan.verbose else []
     callbacks += [("best", best)] if best is not None else []  # last: it may end the training
-    net = _make_network(plan, loss, train.X.shape[1], seed, callbacks)
+    net = make_network(plan, loss, train.X.shape[1], seed, callbacks)
     if initial_weights is not None:
         net.module_.set_weights(dict(initial_weights))
     order = torch.Generator().manual_seed(seed)
     device = torch.device(net.device)
-    batches = _Batches(train, plan.batch_size, device, order)
-    held = None if valid is None else _Batches(valid, _VALIDATION_BATCH, device)
+    batches = Batches(train, plan.batch_size, device, order)
+    held = None if valid is None else Batches(valid, _VALIDATION_BATCH, device)
     net.partial_fit(batches, held)
     return _collect(net, plan, best)
 

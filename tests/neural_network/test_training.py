@@ -11,9 +11,10 @@ from torch import nn
 from esmlearn.exceptions import DataError, TrainingInterruptedWarning
 from esmlearn.neural_network import MLPClassifier, MLPRegressor
 from esmlearn.neural_network import _training as training
+from esmlearn.neural_network._batches import Batches, Rows
 from esmlearn.neural_network._losses import SquaredError
 from esmlearn.neural_network._module import MLPModule
-from esmlearn.neural_network._training import Rows, train_network
+from esmlearn.neural_network._training import train_network
 
 
 def plan_of(**params):
@@ -58,7 +59,7 @@ def test_last_batch_of_one_row_joins_the_one_before():
     X = np.arange(129, dtype=np.float32)[:, None]
     rows = Rows(X, X, np.arange(129))
     order = torch.Generator().manual_seed(0)
-    batches = training._Batches(rows, 64, torch.device("cpu"), order)
+    batches = Batches(rows, 64, torch.device("cpu"), order)
     taken = [x.ravel().tolist() for x, _, _ in batches]
     assert [len(x) for x in taken] == [64, 65]
     assert sorted(chain(*taken)) == X.ravel().tolist()
