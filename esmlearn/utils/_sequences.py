@@ -14,6 +14,10 @@ AMBIGUOUS_RESIDUES = "BJOUXZ"
 GAP_CHARACTERS = ".-*"
 ALLOWED_CHARACTERS = frozenset(STANDARD_RESIDUES + AMBIGUOUS_RESIDUES + GAP_CHARACTERS)
 
+_STANDARD_BYTES = STANDARD_RESIDUES.encode("ascii")
+_GAP_BYTES = GAP_CHARACTERS.encode("ascii")
+_ALLOWED_BYTES = _STANDARD_BYTES + AMBIGUOUS_RESIDUES.encode("ascii") + _GAP_BYTES
+
 _REMOVE_GAPS = str.maketrans("", "", GAP_CHARACTERS)
 
 
@@ -52,7 +56,8 @@ def _as_items(X: Any, name: str) -> list[Any]:
 
 def _bad_character(sequence: str) -> tuple[int, str] | None:
     """Return position (0-based) and character of the first that is no residue."""
-    if ALLOWED_CHARACTERS.issuperset(sequence):
+    # deleting what is allowed takes half a microsecond, a walk over the characters ten
+    if not sequence.encode("ascii", "replace").translate(None, _ALLOWED_BYTES):
         return None
     return next((i, c) for i, c in enumerate(sequence) if c not in ALLOWED_CHARACTERS)
 
@@ -148,14 +153,17 @@ def count_sequence_features(sequences: Any) -> dict[str, int]:
     given = _as_items(sequences, "sequences")
     upper = check_sequences(given, name="sequences", min_sequences=0)
     distinct = Counter(upper)
-    lengths = [len(remove_gaps(s)) for s in upper]
+    # what is left without the standard residues; nothing for nearly every sequence
+    unusual = [s.encode("ascii").translate(None, _STANDARD_BYTES) for s in upper]
+    gaps = [len(rest) - len(rest.translate(None, _GAP_BYTES)) if rest else 0 for rest in unusual]
+    lengths = [len(s) - n for s, n in zip(upper, gaps, strict=True)]
     return {
         "n_sequences": len(upper),
         "n_distinct": len(distinct),
         "n_duplicates": len(upper) - len(distinct),
         "n_lower_case": sum(a != b for a, b in zip(given, upper, strict=True)),
-        "n_ambiguous": sum(not set(AMBIGUOUS_RESIDUES).isdisjoint(s) for s in upper),
-        "n_gapped": sum(not set(GAP_CHARACTERS).isdisjoint(s) for s in upper),
+        "n_ambiguous": sum(len(rest) > n for rest, n in zip(unusual, gaps, strict=True)),
+        "n_gapped": sum(n > 0 for n in gaps),
         "n_short": sum(length < 11 for length in lengths),
         "n_long": sum(length > 1022 for length in lengths),
     }
