@@ -13,7 +13,7 @@ import numpy as np
 from imblearn.pipeline import Pipeline as _ImblearnPipeline
 from sklearn.base import _fit_context
 from sklearn.pipeline import _name_estimators
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils._user_interface import _print_elapsed_time
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled
@@ -159,6 +159,7 @@ class Pipeline(_ImblearnPipeline):
             )
         self._validate_steps()
         hand_over = _hand_over_to(self._final_estimator)
+        X, y = indexable(X, y)
         params, split_params = self._route_split(params)
         train, held = self._draw_validation(X, y, split_params)
         X_train, y_train, fit_params = self._fit_on(X, y, params, train)

@@ -3,6 +3,9 @@
 import pickle
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import sklearn
 from hypothesis import assume, given, settings
@@ -31,6 +34,7 @@ from esmlearn.exceptions import DataError
 from esmlearn.model_selection import CDHitGroupSplitter, CDHitShuffleSplit
 from esmlearn.neural_network import MLPClassifier, MLPRegressor
 from esmlearn.pipeline import Pipeline, make_pipeline
+from esmlearn.utils._sequences import check_sequences
 from tests._proteins import make_families
 
 FAST = {"hidden_layer_sizes": (16,), "max_iter": 5, "random_state": 0}
@@ -58,6 +62,13 @@ class Composition(TransformerMixin, BaseEstimator):
 
     def transform(self, X):
         return np.array([[s.count(r) / len(s) for r in "ACDEFGHIKLMNPQRSTVWY"] for s in X])
+
+
+class ToNumbers(Composition):
+    """Composition of whatever holds sequences."""
+
+    def transform(self, X):
+        return super().transform(check_sequences(X))
 
 
 class TaggedOverSampler(RandomOverSampler):
@@ -454,9 +465,30 @@ def test_clone_pickle_repr_and_refit(table):
     assert model[:-1].validation is None
 
 
-def test_list_and_frame_inputs(table):
-    import pandas as pd
+def as_frame_column(sequences):
+    return pd.Series(sequences, index=np.arange(len(sequences)) + 1000)
 
+
+@pytest.mark.parametrize(
+    "convert",
+    [tuple, np.array, as_frame_column, pl.Series, pa.array, lambda s: np.array(s, dtype=object)],
+)
+def test_any_container_of_sequences(proteins, convert):
+    sequences, y, _ = proteins
+    model = make_pipeline(ToNumbers(), Recorder(), validation=0.2)
+    expected = clone(model).fit(sequences, y)
+    model.fit(convert(sequences), pd.Series(y, index=np.arange(len(y)) + 7))
+    np.testing.assert_array_equal(model[-1].X_val_, expected[-1].X_val_)
+    np.testing.assert_array_equal(model.validation_indices_, expected.validation_indices_)
+
+
+def test_rows_of_unequal_number(table):
+    X, y, _ = table
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        make_pipeline(Recorder(), validation=HOLDOUT).fit(X, y[:-1])
+
+
+def test_list_and_frame_inputs(table):
     X, y, groups = table
     expected = make_pipeline(MLPClassifier(**FAST), validation=HOLDOUT)
     expected.fit(X, y, validation__groups=groups)
