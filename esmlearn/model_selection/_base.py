@@ -25,10 +25,14 @@ from esmlearn.utils._sequences import check_sequences, is_sequence_like, remove_
 
 @dataclass(frozen=True)
 class HomologyRows:
-    """Rows, the distinct sequences (nodes) they stand for, and who is a homolog of whom."""
+    """Rows, the distinct sequences (nodes) they stand for, and who is a homolog of whom.
+
+    `adjacency` holds the edges with the whole margin, `purge` those that keep a row from training.
+    """
 
     node: NDArray[np.intp]
     adjacency: csr_array
+    purge: csr_array
     description: dict[str, Any]
 
     @property
@@ -58,6 +62,7 @@ class HomologySplitter(BaseEstimator):
         "coverage_mode": [StrOptions({"shorter", "both", "any"})],
         "evalue": [Interval(Real, 0, None, closed="neither")],
         "margin": [Interval(Real, 0, 1, closed="both")],
+        "purge_margin": [Interval(Real, 0, 1, closed="both"), None],
         "engine": [StrOptions({"auto", "mmseqs", "diamond", "exact"})],
         "stratify": [StrOptions({"auto"}), "boolean", "array-like", HasMethods("region")],
         "random_state": ["random_state"],
@@ -66,8 +71,9 @@ class HomologySplitter(BaseEstimator):
         "extra_edges": ["array-like", None],
     }
 
-    # The splitters that offer a choice have it as a parameter.
+    # The splitters that offer a choice have these as parameters.
     method: str = "components"
+    purge_margin: float | None = None
     identity: float
     coverage: float
     coverage_mode: str
@@ -97,10 +103,22 @@ class HomologySplitter(BaseEstimator):
         if self.method != "components":
             return self._cluster_rows(sequences)
         graph = self._graph(sequences)
-        adjacency = csr_array(graph.adjacency())
-        if self.extra_edges is not None:
-            adjacency = _with_extra_edges(adjacency, graph.digests, self.extra_edges)
-        return HomologyRows(graph.node_of(sequences), adjacency, dict(graph.description))
+        adjacency, purge = (
+            _with_extra_edges(csr_array(g.adjacency()), g.digests, self.extra_edges)
+            for g in (graph, self._purge_graph(graph))
+        )
+        return HomologyRows(graph.node_of(sequences), adjacency, purge, dict(graph.description))
+
+    def _purge_graph(self, graph: HomologyGraph) -> HomologyGraph:
+        """Return the graph with the edges within `purge_margin` of the thresholds."""
+        if self.purge_margin is None or self.purge_margin >= self.margin:
+            return graph
+        return graph.filter(
+            identity=max(0.0, self.identity - self.purge_margin),
+            coverage=max(0.0, self.coverage - 2 * self.purge_margin),
+            coverage_mode=self.coverage_mode,
+            evalue=self.evalue,
+        )
 
     def _cluster_rows(self, sequences: list[str]) -> HomologyRows:
         """Return greedy clusters as nodes of their own, without any homology between them."""
@@ -121,7 +139,8 @@ class HomologySplitter(BaseEstimator):
         node = _canonical_labels(row_digests(known), labels, row_digests(sequences))
         n_nodes = int(node.max()) + 1
         description = {"method": self.method, "n_clusters": n_nodes}
-        return HomologyRows(node, csr_array((n_nodes, n_nodes), dtype=bool), description)
+        nothing = csr_array((n_nodes, n_nodes), dtype=bool)
+        return HomologyRows(node, nothing, nothing, description)
 
     def _graph(self, sequences: list[str]) -> HomologyGraph:
         if isinstance(self.reference, HomologyGraph):
@@ -194,9 +213,9 @@ def _with_extra_edges(
     adjacency: csr_array, digests: NDArray[np.bytes_], extra_edges: Any
 ) -> csr_array:
     """Join pairs of sequences; pairs with a sequence that is not among the nodes are not needed."""
-    pairs = np.asarray(extra_edges, dtype=object).reshape(-1, 2)
-    if not len(pairs):
+    if extra_edges is None or not len(extra_edges):
         return adjacency
+    pairs = np.asarray(extra_edges, dtype=object).reshape(-1, 2)
     wanted = row_digests(pairs.ravel().tolist())
     node = np.minimum(np.searchsorted(digests, wanted), len(digests) - 1)
     known = (digests[node] == wanted).reshape(-1, 2).all(axis=1)

@@ -35,7 +35,7 @@ class FoldPlan:
     fold : ndarray of shape (n_nodes,), dtype intp
         The fold; -1 is set aside.
     adjacency : csr_array of shape (n_nodes, n_nodes)
-        Who is a homolog of whom.
+        Who may not train for whom.
     description : dict
         How the plan was made.
     """
@@ -88,8 +88,16 @@ class FoldPlanner:
     rng: np.random.RandomState | None = None
     largest_first: bool = True
 
-    def plan(self, adjacency: csr_array, counts: NDArray[np.int64]) -> FoldPlan:
+    def plan(
+        self,
+        adjacency: csr_array,
+        counts: NDArray[np.int64],
+        purge: csr_array | None = None,
+    ) -> FoldPlan:
         """Return folds for nodes that stand for `counts` (n_nodes, n_strata) rows.
+
+        Nodes joined in `adjacency` are kept together where possible; nodes joined in `purge` (None:
+        the same) never test and train in one split.
 
         Components too large for a fold are cut. Folds that still are uneven are made again from
         smaller pieces, as long as that pays in balance and costs few training rows.
@@ -106,7 +114,7 @@ class FoldPlanner:
         best, least = None, np.inf
         for refinement in REFINEMENTS if self.on_large_component != "error" else (1.0,):
             atom, record = self._cut(adjacency, counts, component, limit / refinement, seed)
-            plan = self._finish(adjacency, counts, atom, record, draw)
+            plan = self._finish(adjacency, counts, purge, atom, record, draw)
             deviation = plan.deviation(counts, self.fractions)
             cost = plan.loss(counts) + LOSS_PER_DEVIATION * max(deviation - 1, 0)
             if cost < least:
@@ -159,6 +167,7 @@ class FoldPlanner:
         self,
         adjacency: csr_array,
         counts: NDArray[np.int64],
+        purge: csr_array | None,
         atom: NDArray[np.intp],
         record: dict[str, Any],
         draw: int | None,
@@ -166,10 +175,11 @@ class FoldPlanner:
         """Assign atoms; in the mode "drop" set rows aside until no edge joins two folds."""
         rng = None if draw is None else np.random.RandomState(draw)
         if self.on_large_component != "drop" or not record["n_pieces"]:
+            joined = adjacency if purge is None else purge
             fold = self._assign(atom, counts, rng)
             if record["n_pieces"]:
-                fold = rebalance(adjacency, fold, counts, self.fractions)
-            return FoldPlan(fold, adjacency, record)
+                fold = rebalance(joined, fold, counts, self.fractions)
+            return FoldPlan(fold, joined, record)
         rows = counts.sum(axis=1)
         edges = crossing_edges(adjacency, atom)
         cover, method = minimum_vertex_cover(edges, rows)

@@ -23,8 +23,8 @@ class RepeatedCDHitGroupSplitter(HomologySplitter):
         Number of folds of each repetition.
     n_repeats : int, default=10
         Number of repetitions.
-    identity, coverage, coverage_mode, evalue, margin, method, engine, on_large_component, \
-stratify, random_state, n_jobs, reference, extra_edges
+    identity, coverage, coverage_mode, evalue, margin, purge_margin, method, engine, \
+on_large_component, stratify, random_state, n_jobs, reference, extra_edges
         See :class:`CDHitGroupSplitter`.
 
     Attributes
@@ -59,6 +59,7 @@ stratify, random_state, n_jobs, reference, extra_edges
         coverage_mode: str = "shorter",
         evalue: float = 1e-3,
         margin: float = 0.05,
+        purge_margin: float | None = None,
         method: str = "components",
         engine: str = "auto",
         on_large_component: str = "purge",
@@ -75,6 +76,7 @@ stratify, random_state, n_jobs, reference, extra_edges
         self.coverage_mode = coverage_mode
         self.evalue = evalue
         self.margin = margin
+        self.purge_margin = purge_margin
         self.method = method
         self.engine = engine
         self.on_large_component = on_large_component

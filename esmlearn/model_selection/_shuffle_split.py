@@ -30,7 +30,7 @@ class CDHitShuffleSplit(PlannedSplitter):
     test_size : float or int, default=0.1
         Share of the rows in the test part (0-1), or their number. Whole components are drawn, so
         the size is met as nearly as they allow.
-    identity, coverage, coverage_mode, evalue, margin, engine
+    identity, coverage, coverage_mode, evalue, margin, purge_margin, engine
         The homology, see :class:`CDHitGroupSplitter`.
     on_large_component : {"purge", "drop", "error"}, default="purge"
         What to do about a component larger than the training part.
@@ -80,6 +80,7 @@ class CDHitShuffleSplit(PlannedSplitter):
         coverage_mode: str = "shorter",
         evalue: float = 1e-3,
         margin: float = 0.05,
+        purge_margin: float | None = None,
         engine: str = "auto",
         on_large_component: str = "purge",
         stratify: Any = "auto",
@@ -95,6 +96,7 @@ class CDHitShuffleSplit(PlannedSplitter):
         self.coverage_mode = coverage_mode
         self.evalue = evalue
         self.margin = margin
+        self.purge_margin = purge_margin
         self.engine = engine
         self.on_large_component = on_large_component
         self.stratify = stratify
@@ -157,7 +159,7 @@ class CDHitShuffleSplit(PlannedSplitter):
                 rng=rng,
                 largest_first=False,
             )
-            plan = planner.plan(rows.adjacency, counts)
+            plan = planner.plan(rows.adjacency, counts, rows.purge)
             pairs.append(pair_of(plan, _TEST, rows.node))
         set_aside = np.flatnonzero(plan.fold[rows.node] < 0)
         self._remember(rows, pairs, set_aside, plan, strata, y)

@@ -1,5 +1,6 @@
 import pickle
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -284,6 +285,20 @@ def test_extra_edges_join_components(proteins):
     splitter = CDHitGroupSplitter(random_state=0, extra_edges=pairs)
     for _, test in splitter.split(sequences, y):
         assert len(np.intersect1d(test, singles[:4])) in (0, 4)
+
+
+def test_a_smaller_purge_margin_keeps_more_training_rows(chained):
+    sequences, _, graph = chained
+    weak = np.arange(graph.n_edges) % 2 == 0
+    margin = replace(graph, identity=np.where(weak, 0.27, 0.5))
+    table = {}
+    for purge_margin in (None, 0.0):
+        splitter = CDHitGroupSplitter(5, reference=margin, purge_margin=purge_margin)
+        pairs = list(splitter.split(sequences))
+        table[purge_margin] = splitter.summary()
+        purge = margin if purge_margin is None else margin.filter(identity=0.3)
+        assert all(edges_between(purge, sequences, test, train) == 0 for train, test in pairs)
+    assert table[0.0]["n_train"].mean() > table[None]["n_train"].mean()
 
 
 def test_summary_tells_sizes_shares_and_means(proteins):
