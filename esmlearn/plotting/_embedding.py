@@ -173,7 +173,7 @@ class EmbeddingPCADisplay(AxesMixin):
         else:
             self._draw_classes(ax, size)
         for axis, set_label in enumerate((ax.set_xlabel, ax.set_ylabel)):
-            label = f"{'UMAP' if self.method == 'umap' else 'Principal component'} {axis + 1}"
+            label = f"{self.method.upper() if self.method == 'umap' else 'PC'} {axis + 1}"
             if self.explained is not None:
                 label += f" ({self.explained[axis]:.0%} of variance)"
             set_label(label)

@@ -130,7 +130,7 @@ def prepare(
     merged = np.asarray(kept.y)
     step = "identical sequences merged"
     if redundancy:
-        step = f"merged at {redundancy:.0%} identity by {kept.description['engine']}"
+        step = f"merged at {redundancy:.0%} identity ({kept.description['engine']})"
     filters.append({"step": step, "rows": len(rows), "removed": len(texts) - len(rows)})
     filters[-1]["conflicts"] = len(kept.conflicts)
     _check_enough(len(rows), len(texts), redundancy, n_splits)
@@ -189,9 +189,9 @@ def _divide(
     few = int(np.argmin(counts))
     if counts[few] < n_splits:
         raise DataError(
-            f"The class {str(classes[few])!r} has {counts[few]} protein(s) after redundancy removal; "
-            f"expected at least {n_splits}, one per fold. Merge it with another class, remove it, "
-            f"or take fewer folds."
+            f"The class {str(classes[few])!r} has {counts[few]} protein(s) after redundancy "
+            f"removal; expected at least {n_splits}, one per fold. Merge it with another "
+            f"class, remove it, or take fewer folds."
         )
     return None, [str(c) for c in classes], counts < counts.mean()
 

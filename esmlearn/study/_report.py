@@ -100,9 +100,9 @@ def _context(study: "Study", about: dict[str, Any]) -> dict[str, Any]:
         "flattery": _flattery(study, means),
         "resampling": _resampling_rows(study),
         "recall": _recall_table(study),
+        "recall_columns": [c for c in study.candidates_ if c.model == conclusion.top.model],
         "warning": about["source"].get("warning"),
         "seconds": sum(study.timings_.values()),
-        "parts": _part_names(study),
     }
 
 
@@ -129,9 +129,8 @@ def headline(study: "Study") -> str:
         first = f"{_capital(chosen.title)} is the best of the models compared."
     else:
         first = (
-            f"No model stands out: {n} of {len(study.candidates_)} candidates cannot be told from "
-            f"the best one in these {study.n_splits} folds. The simplest of them, {chosen.title}, "
-            f"is kept."
+            f"No model stands out: {n} of {len(study.candidates_)} candidates cannot be told apart "
+            f"in these {study.n_splits} folds. The simplest of them, {chosen.title}, is kept."
         )
     second = (
         f"On protein families it has never seen, its {_lower(metric.title)} is "
@@ -224,16 +223,17 @@ def _part_names(study: "Study") -> list[str]:
 
 
 def _recall_table(study: "Study") -> list[dict[str, Any]]:
-    """Return recall per region, for every level of every resampler of the deciding model."""
+    """Return recall per region, for every level of every resampler of the best model."""
     model = study.conclusion_.top.model
     rows = study.regions_[study.regions_["model"] == model]
     table = rows.pivot_table(
-        index="candidate", columns="region", values="recall", aggfunc="mean", sort=False
+        index="region", columns="candidate", values="recall", aggfunc="mean", sort=False
     )
-    parts = range(len(_part_names(study))) if study.data_.regions else study.data_.classes
-    table = table.reindex(columns=list(parts or []))
+    columns = [c.name for c in study.candidates_ if c.model == model]
+    names = _part_names(study)
+    parts = range(len(names)) if study.data_.regions else names
+    table = table.reindex(index=list(parts), columns=columns)
     return [
-        {"candidate": candidate, "values": table.loc[candidate.name].tolist()}
-        for candidate in study.candidates_
-        if candidate.model == model
+        {"name": name, "values": values}
+        for name, values in zip(names, table.to_numpy().tolist(), strict=True)
     ]

@@ -26,5 +26,10 @@ def progress_bar(*, total: int | None, description: str, unit: str, verbose: int
     """
     hidden = verbose <= 0 or (verbose == 1 and not sys.stderr.isatty())
     return tqdm(
-        total=total, desc=description, unit=f" {unit}", unit_scale=True, disable=hidden, leave=False
+        total=total,
+        desc=description,
+        unit=f" {unit}",
+        unit_scale=total is None or total >= 10_000,  # 153 fits are no "0.15k"
+        disable=hidden,
+        leave=False,
     )

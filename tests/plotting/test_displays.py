@@ -119,7 +119,7 @@ def test_labels_carry_units(name, labels, data):
 
 def test_pca_axes_say_how_much_they_explain(data):
     display = DRAW["pca"](data, None)
-    assert display.ax_.get_xlabel().startswith("Principal component 1 (")
+    assert display.ax_.get_xlabel().startswith("PC 1 (")
     assert len(display.figure_.axes) == 2  # the colour bar
     assert display.figure_.axes[1].get_ylabel() == "Tm (°C)"
 
