@@ -488,6 +488,15 @@ def test_rows_of_unequal_number(table):
         make_pipeline(Recorder(), validation=HOLDOUT).fit(X, y[:-1])
 
 
+def test_uncertainty_comes_through(table):
+    X, _, groups = table
+    net = MLPRegressor(**FAST, n_estimators=2)
+    model = make_pipeline(StandardScaler(), net, validation=HOLDOUT)
+    mean, std = model.fit(X, X[:, 1], validation__groups=groups).predict(X, return_std=True)
+    np.testing.assert_array_equal(mean, model.predict(X))
+    assert (std > 0).all()
+
+
 def test_list_and_frame_inputs(table):
     X, y, groups = table
     expected = make_pipeline(MLPClassifier(**FAST), validation=HOLDOUT)

@@ -50,6 +50,26 @@ class Table:
     y_val: np.ndarray | None
 
 
+def _check_sizes(sizes: Any) -> tuple[int, ...]:
+    """Return the widths of the hidden layers as a tuple."""
+    widths = tuple(np.atleast_1d(sizes).tolist())
+    if not all(width == int(width) and width >= 1 for width in widths):
+        raise DataError(
+            f"hidden_layer_sizes is {sizes!r}; expected whole numbers of at least 1, such as "
+            f"(200, 200, 200)."
+        )
+    return tuple(int(width) for width in widths)
+
+
+def _check_betas(betas: Any) -> tuple[float, float]:
+    """Return Adam's two decay rates."""
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise DataError(
+            f"betas is {betas!r}; expected two numbers from 0 to below 1, such as (0.9, 0.99)."
+        )
+    return float(betas[0]), float(betas[1])
+
+
 class BaseMLP(BaseEstimator, metaclass=ABCMeta):
     """Multi-layer perceptron; subclasses say what the targets are."""
 
@@ -126,13 +146,13 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
         from esmlearn.neural_network._training import TrainingPlan
 
         return TrainingPlan(
-            hidden_layer_sizes=tuple(int(size) for size in np.atleast_1d(self.hidden_layer_sizes)),
+            hidden_layer_sizes=_check_sizes(self.hidden_layer_sizes),
             n_outputs=n_outputs,
             dropout=float(self.dropout),
             batch_norm=bool(self.batch_norm),
             learning_rate_init=float(self.learning_rate_init),
             learning_rate=self.learning_rate,
-            betas=(float(self.betas[0]), float(self.betas[1])),
+            betas=_check_betas(self.betas),
             weight_decay=float(self.weight_decay),
             batch_size=int(self.batch_size),
             max_iter=int(self.max_iter),

@@ -46,7 +46,7 @@ class Batches:
         self.X = _as_tensor(rows.X, device)
         self.y = _as_tensor(rows.y, device)
         self.index = torch.tensor(rows.index)
-        self.weight = None if rows.weight is None else torch.tensor(rows.weight)
+        self.weight = rows.weight
         self.batch_size = batch_size
         self.device = device
         self.generator = generator
@@ -59,7 +59,7 @@ class Batches:
         index = self.index
         if self.weight is not None:
             start = float(torch.rand((), generator=self.generator))
-            index = index.repeat_interleave(torch.from_numpy(draw(self.weight.numpy(), start)))
+            index = index.repeat_interleave(torch.from_numpy(draw(self.weight, start)))
         return index[torch.randperm(len(index), generator=self.generator)]
 
     def _bounds(self, n_rows: int) -> Iterator[tuple[int, int]]:
@@ -70,7 +70,9 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
         shuffled = self.generator is not None
-        weight = None if shuffled or self.weight is None else self.weight.to(self.device)
+        weight = None
+        if self.weight is not None and not shuffled:
+            weight = torch.tensor(self.weight, dtype=torch.float32, device=self.device)
         index = (self._draw() if shuffled else self.index).to(self.device)
         for start, stop in self._bounds(len(index)):
             batch = index[start:stop]

@@ -28,7 +28,8 @@ def draw(weight: np.ndarray, start: float) -> np.ndarray:
     copies : ndarray of int of shape (n_rows,)
         The weight, rounded down or up.
     """
-    reached = np.floor(np.cumsum(weight, dtype=np.float64) + start)
+    # The last bits of a sum of n weights must not turn n into n - 1.
+    reached = np.floor(np.cumsum(weight, dtype=np.float64) + start + 1e-9)
     return np.diff(reached, prepend=0.0).astype(np.intp)
 
 
@@ -44,7 +45,7 @@ class Part:
         if self.weight is None:
             return Part(self.index[chosen], None)
         weight = self.weight[chosen]
-        return Part(self.index[chosen], (weight / weight.mean()).astype(np.float32))
+        return Part(self.index[chosen], weight / weight.mean())
 
 
 def _apply_weights(n_rows: int, weight: np.ndarray | None) -> Part:

@@ -119,6 +119,10 @@ def test_number_too_large_for_float32_is_named(table):
         ({"device": "cuda:99"}, {}, "cuda:99' is not available"),
         ({"loss": "cross_entropy"}, {}, "'loss' parameter"),
         ({"batch_size": 1}, {}, "'batch_size' parameter"),
+        ({"hidden_layer_sizes": (20, 0)}, {}, r"hidden_layer_sizes is \(20, 0\)"),
+        ({"hidden_layer_sizes": (20.5,)}, {}, r"hidden_layer_sizes is \(20.5,\)"),
+        ({"betas": (0.9,)}, {}, r"betas is \(0.9,\)"),
+        ({"betas": (0.9, 1.0)}, {}, r"betas is \(0.9, 1.0\)"),
     ],
 )
 def test_messages(table, params, fit, message):
