@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # torch is imported by the first fit
     from esmlearn.neural_network._losses import RowLoss
     from esmlearn.neural_network._training import TrainingPlan
 
-__all__ = ["BaseMLP", "Table"]
+__all__ = ["BaseMLP", "Table", "check_same_width"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,15 @@ class Table:
     strata: np.ndarray | None
     X_val: np.ndarray | None
     y_val: np.ndarray | None
+
+
+def check_same_width(y_val: np.ndarray, y: np.ndarray) -> None:
+    """Raise a DataError if validation targets have another shape than training targets."""
+    if y_val.shape[1:] != y.shape[1:]:
+        raise DataError(
+            f"y_val has shape {y_val.shape} and y has {y.shape}; expected the same number of "
+            f"columns."
+        )
 
 
 def _check_sizes(sizes: Any) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from sklearn.utils.validation import (
 )
 
 from esmlearn.exceptions import DataError
-from esmlearn.neural_network._base import BaseMLP, Table
+from esmlearn.neural_network._base import BaseMLP, Table, check_same_width
 
 if TYPE_CHECKING:
     from esmlearn.neural_network._losses import RowLoss
@@ -326,6 +326,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X_val = self._check_validation_features(X_val, y_val)
         if X_val is not None:
             X_val, y_val = self._read_validation(X_val, y_val)
+            check_same_width(y_val, y)
         table = Table(
             X,
             y,

@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_consistent_length
 
 from esmlearn.exceptions import DataError
-from esmlearn.neural_network._base import BaseMLP, Table
+from esmlearn.neural_network._base import BaseMLP, Table, check_same_width
 from esmlearn.neural_network._checks import check_finite
 from esmlearn.neural_network._rows import Part
 
@@ -280,6 +280,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         X = self._check_features(X, reset=not self._continues())
         y = self._check_y(y, X)
         X_val = self._check_validation_features(X_val, y_val)
+        if X_val is not None:
+            y_val = self._check_y(y_val, X_val, "y_val")
+            check_same_width(y_val, y)
         table = Table(
             X,
             y,
@@ -287,7 +290,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             groups=self._check_groups(groups, X, X_val),
             strata=None,
             X_val=X_val,
-            y_val=None if X_val is None else self._check_y(y_val, X_val, "y_val"),
+            y_val=y_val,
         )
         self._train(table, n_outputs=1 if y.ndim == 1 else y.shape[1])
         return self

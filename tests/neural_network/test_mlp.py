@@ -106,6 +106,7 @@ def test_number_too_large_for_float32_is_named(table):
         ({}, {"X_val": np.zeros((3, 10))}, "X_val was given without y_val"),
         ({}, {"y_val": np.zeros(3)}, "y_val was given without X_val"),
         ({}, {"X_val": np.zeros((3, 4)), "y_val": np.zeros(3)}, "4 features.*expecting 10"),
+        ({}, {"X_val": np.zeros((3, 10)), "y_val": np.zeros((3, 2))}, r"y_val has shape \(3, 2\)"),
         (
             {},
             {"X_val": np.zeros((3, 10)), "y_val": np.zeros(3), "groups": np.zeros(300)},
@@ -214,6 +215,13 @@ def test_labels(table, loss):
     assert (net.predict(X) == labels).mean() > 0.9
     both = clone(net).set_params(n_estimators=2, max_iter=5).fit(X, labels)
     np.testing.assert_array_equal(both.decision_function(X) > 0, both.predict(X) == 1)
+
+
+def test_labels_that_validate_must_be_as_many(table):
+    X, _, _ = table
+    labels = (X[:, :3] > 0.3).astype(int)
+    with pytest.raises(DataError, match=r"y_val has shape \(50, 2\) and y has \(250, 3\)"):
+        MLPClassifier(**FAST).fit(X[50:], labels[50:], X_val=X[:50], y_val=labels[:50, :2])
 
 
 def test_ensemble_averages_networks_that_differ(table):
