@@ -20,32 +20,24 @@ from typing import Any
 import numpy as np
 
 from esmlearn.embedding._claims import ClaimTable, begin_work
+from esmlearn.embedding._index import open_index, transaction
+from esmlearn.embedding._store import (
+    checksums,
+    digest_key,
+    map_numbers,
+    read_arrays,
+    read_rows,
+    write_numbers,
+)
 from esmlearn.exceptions import CacheError
 from esmlearn.utils._paths import cache_directory
 
 logger = logging.getLogger(__name__)
 
-APPLICATION_ID = 0x45534D4C
-VERSION = 1
-_BUSY_SECONDS = 120
 _MANY = 5000  # beyond, reading the whole index of a space beats asking for each digest
 
 # SQLite forbids using, even closing, a connection on the other side of a fork: they are kept.
 _inherited: list[sqlite3.Connection] = []
-
-_SCHEMA = f"""
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {VERSION};
-CREATE TABLE space (
-    id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE NOT NULL, description TEXT NOT NULL,
-    n_floats INTEGER NOT NULL DEFAULT 0, n_computed INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE vector (
-    space INTEGER NOT NULL, digest BLOB NOT NULL, first INTEGER NOT NULL, size INTEGER NOT NULL,
-    checksum INTEGER NOT NULL, PRIMARY KEY (space, digest)) WITHOUT ROWID;
-CREATE TABLE claim (
-    space INTEGER NOT NULL, digest BLOB NOT NULL, owner TEXT NOT NULL, expires REAL NOT NULL,
-    PRIMARY KEY (space, digest)) WITHOUT ROWID;
-"""
 
 
 class EmbeddingCache:
@@ -104,60 +96,11 @@ class EmbeddingCache:
         if getattr(self._local, "key", None) != key:
             if hasattr(self._local, "connection") and self._local.key[0] != key[0]:
                 _inherited.append(self._local.connection)
-            self._local.connection = self._open(directory)
+            self._local.connection, self._read_only = open_index(directory)
             self._local.key = key
+            if self._read_only:
+                self._warn(f"The embedding cache {directory} is read-only: nothing new is stored.")
         return self._local.connection
-
-    def _open(self, directory: Path) -> sqlite3.Connection:
-        index = directory / "index.sqlite"
-        try:
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            connection = self._connect(index)
-            self._prepare(connection, index)
-        except (sqlite3.Error, OSError) as error:
-            if _is_read_only(error, directory):
-                return self._open_read_only(index)
-            raise CacheError(
-                f"The embedding cache {index} cannot be used ({error}). If it is damaged, delete "
-                f"the folder {directory}: everything in it can be computed again."
-            ) from error
-        return connection
-
-    @staticmethod
-    def _connect(index: Path, *, uri: str = "") -> sqlite3.Connection:
-        target = uri or os.fspath(index)
-        return sqlite3.connect(
-            target,
-            timeout=_BUSY_SECONDS,
-            isolation_level=None,
-            uri=bool(uri),
-            check_same_thread=False,  # closed from close(), used by one thread
-        )
-
-    def _prepare(self, connection: sqlite3.Connection, index: Path) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        if self._is_empty(connection):
-            with _transaction(connection):
-                if self._is_empty(connection):  # another process may have been faster
-                    for statement in _SCHEMA.strip().split(";")[:-1]:
-                        connection.execute(statement)
-        _check_format(connection, index)
-
-    @staticmethod
-    def _is_empty(connection: sqlite3.Connection) -> bool:
-        return connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-
-    def _open_read_only(self, index: Path) -> sqlite3.Connection:
-        self._read_only = True
-        self._warn(f"The embedding cache {index.parent} is read-only: nothing new is stored.")
-        if not index.exists():
-            connection = self._connect(Path(":memory:"))
-            self._prepare(connection, index)
-            return connection
-        connection = self._connect(index, uri=f"{index.resolve().as_uri()}?mode=ro&immutable=1")
-        _check_format(connection, index)
-        return connection
 
     def _warn(self, message: str) -> None:
         logger.warning(message)
@@ -260,65 +203,19 @@ class EmbeddingCache:
         found = np.fromiter((d in entries for d in digests), dtype=bool, count=len(digests))
         rows = np.flatnonzero(found)
         names = [d for d in digests if d in entries]
+        stored = map_numbers(self._file(fingerprint))
         table = np.array([entries[d] for d in names], dtype=np.int64).reshape(-1, 3)
-        keys = np.array([_digest_key(d) for d in names], dtype=np.uint64)
+        keys = np.array([digest_key(d) for d in names], dtype=np.uint64)
         if width is None:
             vectors: Any = [np.empty(0, np.float32)] * len(digests)
-            good = self._read_each(fingerprint, rows, table, keys, vectors)
+            good = read_arrays(stored, table, keys, rows, vectors)
         else:
             vectors = np.empty((len(digests), width), dtype=np.float32)
-            good = self._read_rows(fingerprint, rows, table, keys, vectors)
+            good = read_rows(stored, table, keys, rows, vectors)
         if not good.all():
             found[rows[~good]] = False
             self._discard(fingerprint, [digests[i] for i in rows[~good].tolist()])
         return found, vectors
-
-    def _map(self, fingerprint: str) -> np.ndarray:
-        """Return the numbers of a space as they lie on disk; nothing where there is no file."""
-        try:
-            return np.memmap(self._file(fingerprint), dtype="<f4", mode="r")
-        except (OSError, ValueError):
-            return np.empty(0, dtype=np.float32)
-
-    def _read_rows(
-        self,
-        fingerprint: str,
-        rows: np.ndarray,
-        table: np.ndarray,
-        keys: np.ndarray,
-        out: np.ndarray,
-    ) -> np.ndarray:
-        """Gather vectors of one width, in blocks that stay in the processor's cache."""
-        width = out.shape[1]
-        stored = self._map(fingerprint)
-        good = (table[:, 1] == width) & (table[:, 0] % width == 0)
-        good &= table[:, 0] + width <= len(stored)
-        matrix = stored[: len(stored) // width * width].reshape(-1, width)
-        usable = np.flatnonzero(good)
-        for start in range(0, len(usable), 128):
-            block = usable[start : start + 128]
-            values = matrix[table[block, 0] // width]
-            out[rows[block]] = values
-            good[block] = checksums(values, keys[block]) == table[block, 2]
-        return good
-
-    def _read_each(
-        self,
-        fingerprint: str,
-        rows: np.ndarray,
-        table: np.ndarray,
-        keys: np.ndarray,
-        out: list[np.ndarray],
-    ) -> np.ndarray:
-        stored = self._map(fingerprint)
-        good = np.zeros(len(rows), dtype=bool)
-        for i, (first, size, checksum) in enumerate(table):
-            if first + size > len(stored):
-                continue
-            values = np.array(stored[first : first + size], dtype=np.float32)
-            good[i] = checksums(values[None], keys[i : i + 1])[0] == checksum
-            out[rows[i]] = values
-        return good
 
     def _discard(self, fingerprint: str, digests: Sequence[bytes]) -> None:
         """Forget vectors whose bytes are not what was written."""
@@ -365,7 +262,7 @@ class EmbeddingCache:
         if self._read_only or space is None:
             return False
         try:
-            with _transaction(self._connection()) as connection:
+            with transaction(self._connection()) as connection:
                 self._append(connection, space, fingerprint, digests, vectors)
         except (sqlite3.OperationalError, OSError) as error:
             self._warn(
@@ -389,11 +286,11 @@ class EmbeddingCache:
         flat = [np.ascontiguousarray(v, dtype="<f4").reshape(-1) for v in vectors]
         entries, end = [], first
         for digest, values in zip(digests, flat, strict=True):
-            key = np.array([_digest_key(digest)], dtype=np.uint64)
+            key = np.array([digest_key(digest)], dtype=np.uint64)
             checksum = int(checksums(values[None], key)[0])
             entries.append((space, digest, end, len(values), checksum))
             end += len(values)
-        _write_at(self._file(fingerprint), first, np.concatenate(flat))
+        write_numbers(self._file(fingerprint), first, np.concatenate(flat))
         connection.executemany("INSERT OR REPLACE INTO vector VALUES (?, ?, ?, ?, ?)", entries)
         connection.execute(
             "UPDATE space SET n_floats = ?, n_computed = n_computed + ? WHERE id = ?",
@@ -436,7 +333,7 @@ class EmbeddingCache:
         if self._read_only or space is None:
             return np.ones(len(digests), dtype=bool)
         try:
-            with _transaction(self._connection()) as connection:
+            with transaction(self._connection()) as connection:
                 known = self.contains(fingerprint, digests)
                 claims = ClaimTable(connection, space, owner)
                 return np.array(
@@ -532,80 +429,9 @@ class EmbeddingCache:
 
     def clear(self) -> None:
         """Delete every vector; the counters start again at zero."""
-        with _transaction(self._connection()) as connection:
+        with transaction(self._connection()) as connection:
             names = [name for (name,) in connection.execute("SELECT fingerprint FROM space")]
             for table in ("vector", "claim", "space"):
                 connection.execute(f"DELETE FROM {table}")
         for name in names:
             self._file(name).unlink(missing_ok=True)
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Hold the write lock of the index from the start, so that what was read stays true."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
-def _check_format(connection: sqlite3.Connection, index: Path) -> None:
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if application != APPLICATION_ID:
-        raise CacheError(
-            f"{index} is a database of another program; pass cache= another folder. It was left "
-            f"as it is."
-        )
-    if version != VERSION:
-        raise CacheError(
-            f"{index} has format {version}, this esmlearn reads and writes {VERSION}. Pass cache= "
-            f"another folder, or delete {index.parent}; it was left as it is."
-        )
-
-
-def _is_read_only(error: Exception, directory: Path) -> bool:
-    if isinstance(error, sqlite3.OperationalError) and "readonly" in str(error):
-        return True
-    return directory.exists() and not os.access(directory, os.W_OK)
-
-
-def _digest_key(digest: bytes) -> int:
-    return int.from_bytes(digest[:8], "little")
-
-
-def checksums(values: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Return one signed 64-bit checksum per row, bound to the sequence it belongs to.
-
-    A sum of the row's words, which runs at the speed of memory, mixed with the sequence's digest:
-    it tells damaged, zeroed and misplaced rows from good ones.
-
-    Parameters
-    ----------
-    values : ndarray of float32 of shape (n, width)
-        The vectors.
-    keys : ndarray of uint64 of shape (n,)
-        First eight bytes of the sequences' digests.
-
-    Returns
-    -------
-    sums : ndarray of int64 of shape (n,)
-    """
-    values = np.ascontiguousarray(values, dtype="<f4")
-    words = values.view(np.uint32 if values.shape[1] % 2 else np.uint64)
-    sums = words.sum(axis=1, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        mixed = (sums + keys) * np.uint64(0x9E3779B97F4A7C15)
-    return (mixed ^ (mixed >> np.uint64(32))).view(np.int64)
-
-
-def _write_at(path: Path, first: int, values: np.ndarray) -> None:
-    """Write numbers at a position of a file that may not exist yet."""
-    path.touch(mode=0o600)
-    with open(path, "r+b") as file:
-        file.seek(4 * first)
-        file.write(memoryview(values).cast("B"))

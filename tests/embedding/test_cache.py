@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from esmlearn.embedding import EmbeddingCache, ESMEmbedder
-from esmlearn.embedding._cache import checksums
+from esmlearn.embedding._store import checksums
 from esmlearn.exceptions import CacheError
 from esmlearn.utils._sequences import sequence_digest
 
@@ -163,7 +163,7 @@ def test_a_full_disk_costs_the_storing_not_the_result(checkpoint, proteins, cach
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("esmlearn.embedding._cache._write_at", full)
+        patch.setattr("esmlearn.embedding._cache.write_numbers", full)
         embedder = ESMEmbedder(checkpoint, cache=cache)
         with pytest.warns(UserWarning, match="No space left.*going on without storing"):
             np.testing.assert_allclose(embedder.transform(proteins), expected, atol=1e-5)
@@ -178,14 +178,11 @@ def test_a_read_only_cache_is_read_and_not_written(checkpoint, proteins, tmp_pat
     expected = ESMEmbedder(checkpoint, cache=writer).transform(proteins[:10])
     writer.close()
     reader = EmbeddingCache(folder)
-    # root may write anywhere: it is told that it may not
-    monkeypatch.setattr(
-        EmbeddingCache,
-        "_prepare",
-        lambda *a: (_ for _ in ()).throw(
-            sqlite3.OperationalError("attempt to write a readonly database")
-        ),
-    )
+
+    def refuse(connection, index):
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr("esmlearn.embedding._index._prepare", refuse)  # root may write anywhere
     embedder = ESMEmbedder(checkpoint, cache=reader)
     with pytest.warns(UserWarning, match="is read-only: nothing new is stored"):
         ours = embedder.transform(proteins)

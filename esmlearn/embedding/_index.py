@@ -1,0 +1,129 @@
+"""The index of the cache: an SQLite file of a known format, opened with what the disk allows."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from esmlearn.exceptions import CacheError
+
+APPLICATION_ID = 0x45534D4C
+VERSION = 1
+_BUSY_SECONDS = 120
+
+_SCHEMA = [
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {VERSION}",
+    "CREATE TABLE space (id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE NOT NULL,"
+    " description TEXT NOT NULL, n_floats INTEGER NOT NULL DEFAULT 0,"
+    " n_computed INTEGER NOT NULL DEFAULT 0)",
+    "CREATE TABLE vector (space INTEGER NOT NULL, digest BLOB NOT NULL, first INTEGER NOT NULL,"
+    " size INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (space, digest)) WITHOUT ROWID",
+    "CREATE TABLE claim (space INTEGER NOT NULL, digest BLOB NOT NULL, owner TEXT NOT NULL,"
+    " expires REAL NOT NULL, PRIMARY KEY (space, digest)) WITHOUT ROWID",
+]
+
+
+def open_index(directory: Path) -> tuple[sqlite3.Connection, bool]:
+    """Open, or make, the index in a folder.
+
+    Parameters
+    ----------
+    directory : Path
+        Folder of the cache; made where it is missing.
+
+    Returns
+    -------
+    connection : sqlite3.Connection
+        In autocommit mode.
+    read_only : bool
+        True where nothing can be written.
+
+    Raises
+    ------
+    CacheError
+        If the file is damaged, of another program, or of a format of the future.
+    """
+    index = directory / "index.sqlite"
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        connection = _connect(os.fspath(index))
+        _prepare(connection, index)
+    except (sqlite3.Error, OSError) as error:
+        if _is_read_only(error, directory):
+            return _open_read_only(index), True
+        raise CacheError(
+            f"The embedding cache {index} cannot be used ({error}). If it is damaged, delete the "
+            f"folder {directory}: everything in it can be computed again."
+        ) from error
+    return connection, False
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Hold the write lock of the index from the start, so that what was read stays true."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _connect(target: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        target,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        uri=target.startswith("file:"),
+        check_same_thread=False,  # each is used by one thread, but may be closed by another
+    )
+
+
+def _prepare(connection: sqlite3.Connection, index: Path) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if _is_empty(connection):
+        with transaction(connection):
+            if _is_empty(connection):  # another process may have been faster
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+    _check_format(connection, index)
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0)
+
+
+def _open_read_only(index: Path) -> sqlite3.Connection:
+    if not index.exists():
+        connection = _connect(":memory:")
+        _prepare(connection, index)
+        return connection
+    connection = _connect(f"{index.resolve().as_uri()}?mode=ro&immutable=1")
+    _check_format(connection, index)
+    return connection
+
+
+def _check_format(connection: sqlite3.Connection, index: Path) -> None:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION_ID:
+        raise CacheError(
+            f"{index} is a database of another program; pass cache= another folder. It was left "
+            f"as it is."
+        )
+    if version != VERSION:
+        raise CacheError(
+            f"{index} has format {version}, this esmlearn reads and writes {VERSION}. Pass cache= "
+            f"another folder, or delete {index.parent}; it was left as it is."
+        )
+
+
+def _is_read_only(error: Exception, directory: Path) -> bool:
+    if isinstance(error, sqlite3.OperationalError) and "readonly" in str(error):
+        return True
+    return directory.exists() and not os.access(directory, os.W_OK)

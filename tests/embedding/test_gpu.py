@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+import torch
+
+from esmlearn.embedding import ESMEmbedder
+from tests.embedding.conftest import ARCHITECTURES
+
+DEVICE = "cuda" if torch.cuda.is_available() else "mps"
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(
+        not (torch.cuda.is_available() or torch.backends.mps.is_available()),
+        reason="needs a CUDA or MPS device",
+    ),
+]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_float32_is_that_of_the_cpu(architecture, checkpoints, proteins):
+    cpu, gpu = (
+        ESMEmbedder(checkpoints[architecture], device=device, cache=None).transform(proteins)
+        for device in ("cpu", DEVICE)
+    )
+    np.testing.assert_allclose(gpu, cpu, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16", "auto"])
+def test_reduced_precision_points_the_same_way(precision, checkpoint, proteins):
+    exact = ESMEmbedder(checkpoint, device="cpu", cache=None).transform(proteins)
+    reduced = ESMEmbedder(checkpoint, device=DEVICE, precision=precision, cache=None)
+    vectors = reduced.transform(proteins)
+    cosine = (
+        (exact * vectors).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(vectors, axis=1)
+    )
+    assert cosine.min() > 0.999
+
+
+def test_windows_and_poolings_stay_on_the_device(checkpoint):
+    sequence = "MKTAYIAKQR" * 250
+    for pooling in ("mean", "max", "bos", "mean+std"):
+        cpu, gpu = (
+            ESMEmbedder(checkpoint, device=d, pooling=pooling, cache=None).transform([sequence])
+            for d in ("cpu", DEVICE)
+        )
+        np.testing.assert_allclose(gpu, cpu, atol=1e-5)
