@@ -5,6 +5,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 from scipy.special import expit, logit, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import Tags, compute_sample_weight
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from esmlearn.neural_network._losses import RowLoss
 
 __all__ = ["MLPClassifier"]
+
+
+def _label_matrix(y: Any) -> np.ndarray:
+    """Return a dense matrix of 0 and 1."""
+    dense = y.toarray() if sparse.issparse(y) else np.asarray(y)
+    return (dense != 0).astype(np.int64)
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -232,8 +239,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         check_consistent_length(X, y)
         multilabel = type_of_target(y).startswith("multilabel")
         if multilabel:
-            y = np.asarray(y)
-            classes, codes = np.arange(y.shape[1]), (y != 0).astype(np.int64)
+            codes = _label_matrix(y)
+            classes = np.arange(codes.shape[1])
         else:
             classes, codes = np.unique(column_or_1d(y, warn=True), return_inverse=True)
         if self._continues() and not (
@@ -252,7 +259,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if self.multilabel_:
             y_val = _check_y(y_val, multi_output=True, estimator=self)
             check_consistent_length(X_val, y_val)
-            return X_val, (np.asarray(y_val) != 0).astype(np.int64)
+            return X_val, _label_matrix(y_val)
         y_val = column_or_1d(y_val, warn=True)
         check_consistent_length(X_val, y_val)
         known = np.isin(y_val, self.classes_)

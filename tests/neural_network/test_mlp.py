@@ -11,6 +11,7 @@ import pytest
 import skops.io
 import torch
 from joblib import Parallel, delayed, parallel_backend
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_predict
@@ -213,6 +214,8 @@ def test_labels(table, loss):
     net = MLPClassifier((32,), loss=loss, max_iter=60, random_state=0).fit(X, labels)
     assert net.predict(X).shape == net.predict_proba(X).shape == (300, 3)
     assert (net.predict(X) == labels).mean() > 0.9
+    sparse = clone(net).fit(X, csr_matrix(labels))
+    np.testing.assert_array_equal(sparse.predict_proba(X), net.predict_proba(X))
     both = clone(net).set_params(n_estimators=2, max_iter=5).fit(X, labels)
     np.testing.assert_array_equal(both.decision_function(X) > 0, both.predict(X) == 1)
 
