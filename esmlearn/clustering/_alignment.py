@@ -5,12 +5,16 @@ from importlib.metadata import version as package_version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from esmlearn.clustering._engine import Engine
 from esmlearn.clustering._hits import Hits, least_score, lengths_of
+from esmlearn.clustering._traceback import LongAlignment
 
 # pyopal charges gap_open for the first residue of a gap where BLAST charges 11 + 1.
 _GAP_OPEN, _GAP_EXTEND = 12, 1
+# pyopal needs 12 bytes per residue pair to trace an alignment: 240 MB up to here.
+_LARGE = 20_000_000
 
 
 class ExactSearch(Engine):
@@ -74,6 +78,37 @@ def _search(queries: list[str], targets: list[str] | None, evalue: float, n_thre
     return Hits.from_alignments(*table, query_lengths=query_lengths, target_lengths=target_lengths)
 
 
+def align_pairs(
+    queries: list[str],
+    targets: list[str],
+    pairs: NDArray[np.int64],
+) -> Hits:
+    """Return the best local alignment of each pair, whatever its significance.
+
+    Parameters
+    ----------
+    queries, targets : list of str
+        Canonical sequences in the common alphabet.
+    pairs : ndarray of int of shape (n_pairs, 2)
+        Indices of a query and a target.
+
+    Returns
+    -------
+    hits : Hits
+        One per pair, in their order.
+    """
+    from pyopal import Aligner
+    from scoring_matrices import ScoringMatrix
+
+    matrix = ScoringMatrix.from_name("BLOSUM62")
+    aligner = Aligner(matrix, gap_open=_GAP_OPEN, gap_extend=_GAP_EXTEND)
+    rows = [(q, t, *_trace(aligner, queries[q], targets[t])) for q, t in pairs.tolist()]
+    table = np.array(rows, dtype=np.int64).reshape(-1, 7).T
+    return Hits.from_alignments(
+        *table, query_lengths=lengths_of(queries), target_lengths=lengths_of(targets)
+    )
+
+
 def _trace(aligner: Any, query: str, target: str) -> tuple[int, int, int, int, int]:
     """Return score, matches, columns, query span and target span of one pair's best alignment.
 
@@ -83,9 +118,28 @@ def _trace(aligner: Any, query: str, target: str) -> tuple[int, int, int, int, i
     from pyopal import Database
 
     first, second = sorted((query, target), key=lambda s: (len(s), s))
-    database = Database([second], aligner.alphabet)
-    (found,) = aligner.align(first, database, mode="full", algorithm="sw")
-    spans = (found.query_end - found.query_start + 1, found.target_end - found.target_start + 1)
-    operations = found.alignment
-    counts = (found.score, operations.count("M"), len(operations))
+    if len(first) * len(second) > _LARGE:
+        counts, spans = _trace_long(aligner, first, second)
+    else:
+        database = Database([second], aligner.alphabet)
+        (found,) = aligner.align(first, database, mode="full", algorithm="sw")
+        operations = found.alignment
+        counts = (found.score, operations.count("M"), len(operations))
+        spans = (found.query_end - found.query_start + 1, found.target_end - found.target_start + 1)
     return (*counts, *spans) if first is query else (*counts, *spans[::-1])
+
+
+def _trace_long(
+    aligner: Any, first: str, second: str
+) -> tuple[tuple[int, int, int], tuple[int, int]]:
+    letters = str(aligner.alphabet)
+    code = np.full(128, letters.index("X"))
+    code[[ord(letter) for letter in letters]] = np.arange(len(letters))
+    found = LongAlignment(
+        code[np.frombuffer(first.encode("ascii"), np.uint8)],
+        code[np.frombuffer(second.encode("ascii"), np.uint8)],
+        np.array(aligner.scoring_matrix).astype(np.int32),
+        gap_open=_GAP_OPEN,
+        gap_extend=_GAP_EXTEND,
+    )
+    return (found.score, found.matches, found.columns), (found.first_span, found.second_span)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from esmlearn.clustering._alignment import align_pairs
 from esmlearn.clustering._engine import Engine
 from esmlearn.clustering._hits import SEARCH_SPACE_RESIDUES, Hits, lengths_of
 from esmlearn.clustering._parsers import read_cluster_pairs, read_table
@@ -92,6 +93,7 @@ class MMseqs(Engine):
             query_lengths=lengths_of(queries),
             target_lengths=target_lengths,
         )
+        hits = _realign_saturated(hits, queries, targets)
         return hits.take(hits.evalue <= evalue)
 
     def _run(self, *words: str | Path) -> None:
@@ -134,6 +136,9 @@ class MMseqs(Engine):
 _SPACED_WORD = 14
 _NOTHING_TO_INDEX = "No k-mer could be extracted"
 
+# Bit scores are rounded, so that the largest 16-bit score comes back a little off.
+_SATURATED = 32_700
+
 
 def _words(options: dict[str, str]) -> list[str]:
     return [word for option in options.items() for word in option]
@@ -146,6 +151,18 @@ def _check_lengths(sequences: list[str]) -> None:
             f"The longest sequence has {longest} residues; MMseqs2 takes up to {_MAX_LENGTH}. Use "
             f"engine='diamond' or engine='exact'."
         )
+
+
+def _realign_saturated(hits: Hits, queries: list[str], targets: list[str] | None) -> Hits:
+    """Align again exactly where MMseqs2's 16-bit score ran full and cut the alignment short."""
+    full = hits.score >= _SATURATED
+    if not full.any():
+        return hits
+    pairs = np.column_stack([hits.query, hits.target])[full]
+    if targets is None:
+        pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
+    aligned = align_pairs(queries, queries if targets is None else targets, pairs)
+    return Hits.concatenate([hits.take(~full), aligned])
 
 
 _COVERAGE_MODES = {"shorter": "1", "both": "0", "any": "0"}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scoring_matrices import ScoringMatrix
 
-from esmlearn.clustering import exact_search, homology_graph, search
+from esmlearn.clustering import _alignment, exact_search, homology_graph, search
 from esmlearn.clustering._hits import expect_values, least_score, never_significant
 from esmlearn.exceptions import DataError, EngineNotFoundError
 from tests._proteins import make_families, mutate, random_protein
@@ -64,6 +64,34 @@ def test_exact_scores_of_gapped_alignments():
         b = a[:40] + a[40 + gap :]
         (score,) = exact_search([a], [b]).score
         assert score == smith_waterman(a, b)
+
+
+@given(proteins, proteins, st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_long_alignments_are_traced_alike(a, b, seed):
+    rng = np.random.default_rng(seed)
+    relative = mutate(a[:15] + b + a[15:], 0.8, rng)
+    for x, y in ((a, b), (a + b, relative), (relative, b)):
+        with pytest.MonkeyPatch.context() as patch:
+            usual = exact_search([x], [y], evalue=np.inf)
+            patch.setattr(_alignment, "_LARGE", 0)
+            long = exact_search([x], [y], evalue=np.inf)
+        np.testing.assert_array_equal(long.score, usual.score)
+        # Of several best alignments either may be traced; all consist of the same pieces or fewer.
+        for hits in (usual, long):
+            assert ((hits.identity >= 0) & (hits.identity <= 1)).all()
+            assert (hits.coverage_query <= 1).all()
+
+
+def test_long_alignments_of_relatives_are_the_same(monkeypatch):
+    sequences, _ = make_families(6, 3, length=150, identity=0.75, seed=11)
+    usual = exact_search(sequences, sequences)
+    monkeypatch.setattr(_alignment, "_LARGE", 0)
+    long = exact_search(sequences, sequences)
+    np.testing.assert_array_equal(long.score, usual.score)
+    assert np.mean(long.identity == usual.identity) > 0.9
+    np.testing.assert_allclose(long.identity, usual.identity, atol=0.05)
+    np.testing.assert_allclose(long.coverage_query, usual.coverage_query, atol=0.1)
 
 
 def test_identity_counts_alignment_columns():
@@ -159,6 +187,22 @@ def test_engines_take_titin(engine):
     titin = random_protein(35_213, rng)
     graph = homology_graph([titin, mutate(titin, 0.6, rng), titin[:300]], engine=engine, cache=None)
     assert graph.n_edges == 3
+    assert graph.coverage_longer[graph.score.argmax()] > 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["mmseqs", "diamond"])
+def test_scores_beyond_16_bits(engine):
+    engine_or_skip(engine)
+    rng = np.random.default_rng(6)
+    long = random_protein(12_000, rng)
+    (hits, exact) = (
+        search([long], [mutate(long, 0.6, rng)], engine=name)
+        for rng, name in ((np.random.default_rng(7), engine), (np.random.default_rng(7), "exact"))
+    )
+    assert exact.score[0] > 32_767
+    assert abs(hits.score[0] - exact.score[0]) <= 3
+    assert hits.coverage_query[0] == exact.coverage_query[0]
 
 
 def test_search_is_sorted_and_finds_itself(families):
