@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import fcntl
 import json
 import logging
 import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,6 +130,12 @@ class Trainer:
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
 
+    def skip_to_next_shard(self) -> None:
+        """Leave out what remains of the present shard."""
+        epoch, shard = self.progress.position.epoch, self.progress.position.shard + 1
+        over = shard == self.plan.n_shards
+        self.progress.position = Position(epoch + over, 0 if over else shard)
+
     def batches(self) -> Iterator[tuple[Position, np.ndarray]]:
         return self.plan.iterate(self.progress.position)
 
@@ -195,6 +203,17 @@ def save_atomically(path: Path, state: dict) -> None:
 
 def load_state(path: Path) -> dict:
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from training the run of this folder; ends with the process."""
+    with open(folder / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"{folder} is being trained by another process.") from None
+        yield
 
 
 @dataclass

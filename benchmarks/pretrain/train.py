@@ -2,18 +2,20 @@
 
     python -m benchmarks.pretrain.train start RUN --corpus corpus.npz
     python -m benchmarks.pretrain.train resume RUN --corpus corpus.npz
-    python -m benchmarks.pretrain.train cooldown RUN --corpus corpus.npz --into RUN2 --steps 800
-    python -m benchmarks.pretrain.train resume RUN2 --corpus corpus.npz
+    python -m benchmarks.pretrain.train branch RUN --into COOLED --cooldown-steps 800 --crop 512 \\
+        --corpus corpus.npz
+    python -m benchmarks.pretrain.train resume COOLED --corpus corpus.npz
 
 RUN is a folder. Its ``state.pt`` is replaced every three minutes, whole or not at all; a killed
 run goes on from it and computes what the unbroken run would have computed. ``start`` and
 ``resume`` train at a constant learning rate until they are stopped (SIGTERM, Ctrl-C, or
-``--until-step``); ``cooldown`` copies the state into another folder and lowers the rate to zero
-there. That copy is the model to use; RUN itself can be resumed afterwards.
+``--until-step``). ``branch`` copies the state into another folder, where other settings apply: with
+``--cooldown-steps`` the learning rate falls to zero, and the copy is then the model to use. RUN
+itself can be resumed afterwards.
 
 On virtual machines set MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 MALLOC_TOP_PAD_=536870912, and OMP_WAIT_POLICY=passive where the cores are shared: both made
-training several times faster here.
+training several times faster there.
 """
 
 from __future__ import annotations
@@ -25,9 +27,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.pretrain._corpus import Corpus, Position
+from benchmarks.pretrain._corpus import Corpus
 from benchmarks.pretrain._model import Architecture
-from benchmarks.pretrain._training import Run, Settings, Trainer, load_state
+from benchmarks.pretrain._training import Run, Settings, Trainer, load_state, locked
 
 
 def start(args: argparse.Namespace) -> Trainer:
@@ -55,24 +57,21 @@ def resume(args: argparse.Namespace) -> Trainer:
     return trainer
 
 
-def cooldown(args: argparse.Namespace) -> Trainer:
-    """A copy of a run whose learning rate falls to zero."""
+def branch(args: argparse.Namespace) -> Trainer:
+    """A copy of a run that goes on with other settings, such as a cooldown."""
     if (args.into / "state.pt").exists():
         raise SystemExit(f"{args.into} holds a run already: use resume, or another folder.")
     state = load_state(args.run / "state.pt")
-    settings = dataclasses.replace(
-        Settings.from_dict(state["settings"]),
-        crop=args.crop,
-        tokens_per_batch=args.tokens_per_batch,
-        cooldown_start=state["progress"]["step"],
-        cooldown_steps=args.steps,
-    )
+    settings = Settings.from_dict(state["settings"])
+    names = ("crop", "tokens_per_batch", "learning_rate")
+    changed = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.cooldown_steps is not None:
+        changed["cooldown_start"] = state["progress"]["step"]
+        changed["cooldown_steps"] = args.cooldown_steps
+    settings = dataclasses.replace(settings, **changed)
     trainer = Trainer(settings, Corpus.load(args.corpus), device=args.device)
     trainer.load_state(state)
-    # Another crop makes other batches, so the copy begins with the next shard of unseen sequences.
-    epoch, shard = trainer.progress.position.epoch, trainer.progress.position.shard + 1
-    wrapped = shard == trainer.plan.n_shards
-    trainer.progress.position = Position(epoch + wrapped, 0 if wrapped else shard)
+    trainer.skip_to_next_shard()  # other settings cut other batches from the present one
     return trainer
 
 
@@ -81,7 +80,7 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True)
-    for action in (start, resume, cooldown):
+    for action in (start, resume, branch):
         command = commands.add_parser(action.__name__, help=action.__doc__)
         command.set_defaults(action=action)
         command.add_argument("run", type=Path)
@@ -89,34 +88,39 @@ def parse_arguments() -> argparse.Namespace:
         command.add_argument("--device", default="cpu")
         command.add_argument("--threads", type=int, default=2)
         command.add_argument("--until-step", type=int)
-        if action is start:
-            _add_settings(command)
-        if action is cooldown:
-            command.add_argument("--into", type=Path, required=True)
-            command.add_argument("--steps", type=int, required=True)
         if action is not resume:
-            command.add_argument("--crop", type=int, default=256 if action is start else 512)
-            command.add_argument("--tokens-per-batch", type=int, default=Settings.tokens_per_batch)
+            _add_settings(command, Settings() if action is start else None)
+        if action is start:
+            _add_size(command)
+        if action is branch:
+            command.add_argument("--into", type=Path, required=True)
+            command.add_argument("--cooldown-steps", type=int)
     return parser.parse_args()
 
 
-def _add_settings(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--width", type=int, default=Architecture.width)
-    command.add_argument("--n-layers", type=int, default=Architecture.n_layers)
-    command.add_argument("--n-heads", type=int, default=Architecture.n_heads)
-    command.add_argument("--learning-rate", type=float, default=Settings.learning_rate)
+def _add_settings(command: argparse.ArgumentParser, defaults: Settings | None) -> None:
+    """Settings that a branch may change; without defaults, None leaves them as they are."""
+    for name, kind in (("crop", int), ("tokens_per_batch", int), ("learning_rate", float)):
+        flag = f"--{name.replace('_', '-')}"
+        command.add_argument(flag, type=kind, default=getattr(defaults, name, None))
+
+
+def _add_size(command: argparse.ArgumentParser) -> None:
+    for name in ("width", "n_layers", "n_heads"):
+        flag = f"--{name.replace('_', '-')}"
+        command.add_argument(flag, type=int, default=getattr(Architecture, name))
     command.add_argument("--warmup-steps", type=int, default=Settings.warmup_steps)
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--seed", type=int, default=Settings.seed)
 
 
 def main() -> None:
     args = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(args.threads)
-    trainer = args.action(args)
-    folder = args.into if args.action is cooldown else args.run
+    folder = args.into if args.action is branch else args.run
     folder.mkdir(parents=True, exist_ok=True)
-    Run(trainer, folder).train(until_step=args.until_step)
+    with locked(folder):  # before the state is read: another process may still be writing it
+        Run(args.action(args), folder).train(until_step=args.until_step)
 
 
 if __name__ == "__main__":

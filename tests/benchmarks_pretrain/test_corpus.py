@@ -1,0 +1,154 @@
+import struct
+
+import numpy as np
+import pytest
+
+from benchmarks.pretrain._blast_database import LETTERS, read_blast_proteins
+from benchmarks.pretrain._corpus import (
+    MASK,
+    VOCABULARY,
+    BatchPlan,
+    Corpus,
+    Position,
+    encode,
+    mask_all,
+    mask_tokens,
+)
+from benchmarks.pretrain.prepare_data import distinct_sequences, read_fasta
+from tests._proteins import random_protein
+
+
+@pytest.fixture(scope="module")
+def proteins():
+    rng = np.random.default_rng(0)
+    return encode(random_protein(int(length), rng) for length in rng.integers(20, 90, 70))
+
+
+@pytest.fixture
+def plan(proteins):
+    return BatchPlan(proteins, crop=60, tokens_per_batch=300, sequences_per_shard=32, seed=3)
+
+
+def take(plan, n, position=None):
+    return [pair for pair, _ in zip(plan.iterate(position or Position()), range(n), strict=False)]
+
+
+def test_the_vocabulary_is_that_of_fair_esm():
+    esm = pytest.importorskip("esm")
+    assert list(VOCABULARY) == esm.Alphabet.from_architecture("ESM-1b").all_toks
+
+
+def test_sequences_are_encoded_as_fair_esm_does():
+    esm = pytest.importorskip("esm")
+    convert = esm.Alphabet.from_architecture("ESM-1b").get_batch_converter()
+    sequences = ["MKTAYIAKQR", "BJOUXZGG"]
+    expected = [convert([("", s.replace("J", "X"))])[2][0].tolist() for s in sequences]
+    encoded = encode(sequences)
+    assert [encoded[i].tolist() for i in range(2)] == expected
+    assert encoded.n_residues == 18
+
+
+def test_a_corpus_survives_the_disk(tmp_path, proteins):
+    description = {"seed": 0}
+    Corpus(proteins, proteins, description).save(tmp_path / "corpus.npz")
+    corpus = Corpus.load(tmp_path / "corpus.npz")
+    assert corpus.description == description
+    np.testing.assert_array_equal(corpus.training.tokens, proteins.tokens)
+    np.testing.assert_array_equal(corpus.held_out.offsets, proteins.offsets)
+
+
+def test_an_epoch_takes_one_window_of_every_sequence(plan, proteins):
+    windows = [
+        row.astype(np.uint8).tobytes()
+        for shard in range(plan.n_shards)
+        for batch in plan.shard(0, shard)
+        for row in batch
+    ]
+    assert len(windows) == len(proteins)
+    unused = [proteins[i].tobytes() for i in range(len(proteins))]
+    for window in sorted(windows, key=len, reverse=True):
+        unused.remove(next(sequence for sequence in unused if window in sequence))
+
+
+def test_batches_keep_to_the_budget_and_the_crop(plan):
+    for _, batch in take(plan, 60):
+        assert batch.size <= 300
+        assert batch.shape[1] <= 60
+
+
+def test_little_is_lost_by_cutting_windows_to_one_length():
+    lengths = np.random.default_rng(0).integers(30, 1000, 4096)
+    plan = BatchPlan(encode("A" * int(length) for length in lengths))
+    kept = sum(batch.size for batch in plan.shard(0, 0))
+    assert kept > 0.98 * np.minimum(lengths + 2, 256).sum()
+
+
+def test_any_position_gives_the_batches_that_follow_it(plan):
+    whole = take(plan, 60)
+    assert whole[-1][0].epoch >= 1
+    for done in (1, 17, 40):
+        rest = take(plan, 60 - done, whole[done - 1][0])
+        for (position, batch), (expected_position, expected) in zip(
+            rest, whole[done:], strict=True
+        ):
+            assert position == expected_position
+            np.testing.assert_array_equal(batch, expected)
+
+
+def test_epochs_differ(plan):
+    assert not np.array_equal(plan.shard(0, 0)[0], plan.shard(1, 0)[0])
+
+
+def test_masking_has_the_published_shares():
+    tokens = np.random.default_rng(1).integers(0, 33, (400, 500), dtype=np.uint8)
+    tokens[tokens == MASK] = 5
+    corrupted, chosen = mask_tokens(tokens, np.random.default_rng(0))
+    standard = (tokens >= 4) & (tokens < 24)
+    assert not chosen[~standard].any()
+    assert chosen[standard].mean() == pytest.approx(0.15, abs=0.005)
+    assert (corrupted == MASK)[chosen].mean() == pytest.approx(0.8, abs=0.01)
+    assert (corrupted == tokens)[chosen].mean() == pytest.approx(0.1 + 0.1 / 20, abs=0.01)
+    np.testing.assert_array_equal(corrupted[~chosen], tokens[~chosen])
+    replaced = corrupted[chosen & (corrupted != MASK)]
+    assert set(replaced.tolist()) == set(range(4, 24))
+
+
+def test_mask_all_leaves_none_of_the_chosen():
+    tokens = np.full((4, 100), 7, dtype=np.uint8)
+    corrupted, chosen = mask_all(tokens, np.random.default_rng(0))
+    np.testing.assert_array_equal(corrupted == MASK, chosen)
+
+
+def write_blast_database(path, sequences, *, version=4):
+    code = {letter: i for i, letter in enumerate(LETTERS.tobytes().decode())}
+    residues = b"\0" + b"".join(bytes(code[c] for c in s) + b"\0" for s in sequences)
+    offsets = np.cumsum([1] + [len(s) + 1 for s in sequences])
+    title, date = b"test", b"Jan 1, 2026  1:00 PM"
+    head = struct.pack(">iii", version, 1, len(title)) + title
+    head += struct.pack(">i", len(date)) + date + struct.pack(">i", len(sequences))
+    head += struct.pack("<q", sum(map(len, sequences))) + struct.pack(">i", 99)
+    table = np.zeros(len(offsets), dtype=">i4").tobytes() + offsets.astype(">i4").tobytes()
+    path.write_bytes(head + table)
+    path.with_suffix(".psq").write_bytes(residues)
+
+
+def test_blast_databases_are_read(tmp_path):
+    sequences = ["MKTAYIAKQRX", "GSHMUOBZ", "W"]
+    write_blast_database(tmp_path / "db.pin", sequences)
+    assert list(read_blast_proteins(tmp_path / "db.pin")) == sequences
+
+
+def test_other_database_versions_are_refused(tmp_path):
+    write_blast_database(tmp_path / "db.pin", ["MK"], version=5)
+    with pytest.raises(ValueError, match="got format version 5"):
+        list(read_blast_proteins(tmp_path / "db.pin"))
+
+
+def test_sources_are_merged_and_filtered(tmp_path):
+    kept, other = "M" * 30, "MK" * 20
+    write_blast_database(tmp_path / "db.pin", [kept, "MKV"])
+    (tmp_path / "more.fasta").write_text(f">a\n{kept}\n>b\n{other[:20]}\n{other[20:]}\n")
+    assert list(read_fasta(tmp_path / "more.fasta")) == [kept, other]
+    assert distinct_sequences([tmp_path / "more.fasta", tmp_path / "db.pin"]) == sorted(
+        [kept, other]
+    )

@@ -1,0 +1,161 @@
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.pretrain import train
+from benchmarks.pretrain._corpus import BatchPlan, Corpus, encode
+from benchmarks.pretrain._model import Architecture, MaskedLanguageModel
+from benchmarks.pretrain._training import (
+    Run,
+    Settings,
+    Trainer,
+    held_out_loss,
+    load_state,
+    locked,
+    save_atomically,
+)
+from tests._proteins import random_protein
+
+SETTINGS = Settings(
+    architecture=Architecture(n_layers=1, width=16, n_heads=2),
+    crop=40,
+    tokens_per_batch=160,
+    warmup_steps=2,
+)
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    rng = np.random.default_rng(0)
+    training, held_out = (
+        encode(random_protein(int(n), rng) for n in rng.integers(20, 60, count))
+        for count in (40, 10)
+    )
+    return Corpus(training, held_out, {"made": "at random"})
+
+
+@pytest.fixture
+def corpus_file(tmp_path, corpus):
+    corpus.save(tmp_path / "corpus.npz")
+    return str(tmp_path / "corpus.npz")
+
+
+@pytest.fixture(autouse=True)
+def own_signal_handlers(monkeypatch):
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+
+
+def run_command(monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["train", *map(str, arguments), "--threads", "1"])
+    train.main()
+
+
+def advance(trainer, n):
+    for position, batch in itertools.islice(trainer.batches(), n):
+        trainer.train_step(batch)
+        trainer.progress.position = position
+
+
+def assert_same(first, second):
+    torch.testing.assert_close(first.model.state_dict(), second.model.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(
+        first.averaged.state_dict(), second.averaged.state_dict(), rtol=0, atol=0
+    )
+    assert first.progress.position == second.progress.position
+    assert first.progress.residues == second.progress.residues
+
+
+def test_a_resumed_run_computes_what_the_unbroken_one_does(tmp_path, corpus):
+    whole, first, second = (Trainer(SETTINGS, corpus) for _ in range(3))
+    advance(whole, 7)
+    advance(first, 3)
+    save_atomically(tmp_path / "state.pt", first.state())
+    second.load_state(load_state(tmp_path / "state.pt"))
+    advance(second, 4)
+    assert_same(whole, second)
+
+
+def test_training_learns(corpus):
+    trainer = Trainer(dataclasses.replace(SETTINGS, learning_rate=1e-2), corpus)
+    plan = BatchPlan(corpus.held_out, seed=1)
+    before = held_out_loss(trainer.averaged, plan)
+    advance(trainer, 30)
+    assert held_out_loss(trainer.averaged, plan) < before
+    assert trainer.progress.step == 30
+    assert held_out_loss(trainer.averaged, plan) == held_out_loss(trainer.averaged, plan)
+
+
+def test_a_state_of_another_corpus_is_refused(corpus):
+    other = dataclasses.replace(corpus, description={"made": "elsewhere"})
+    with pytest.raises(ValueError, match="another corpus"):
+        Trainer(SETTINGS, other).load_state(Trainer(SETTINGS, corpus).state())
+
+
+def test_the_learning_rate_rises_stays_and_falls_to_zero():
+    settings = Settings(learning_rate=1.0, warmup_steps=4, cooldown_start=10, cooldown_steps=5)
+    rates = [settings.rate_at(step) for step in range(17)]
+    np.testing.assert_allclose(rates[:4], [0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(rates[4:11], 1)
+    np.testing.assert_allclose(rates[11:], [0.8, 0.6, 0.4, 0.2, 0, 0], atol=1e-12)
+
+
+def test_a_failed_save_leaves_the_old_state(tmp_path, monkeypatch):
+    path = tmp_path / "state.pt"
+    save_atomically(path, {"step": 1})
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_atomically(path, {"step": 2})
+    assert load_state(path) == {"step": 1}
+
+
+def test_commands_start_resume_and_branch(tmp_path, corpus_file, monkeypatch):
+    main, cooled = tmp_path / "main", tmp_path / "cooled"
+    size = ("--width", 16, "--n-layers", 1, "--n-heads", 2, "--tokens-per-batch", 200)
+    common = ("--corpus", corpus_file)
+    run_command(monkeypatch, "start", main, *common, *size, "--until-step", 3)
+    run_command(monkeypatch, "resume", main, *common, "--until-step", 5)
+    state = load_state(main / "state.pt")
+    assert state["progress"]["step"] == 5
+
+    branch = ("branch", main, "--into", cooled, "--cooldown-steps", 4, "--crop", 50)
+    run_command(monkeypatch, *branch, *common)
+    state = load_state(cooled / "state.pt")
+    assert state["progress"]["step"] == 9
+    assert state["settings"]["crop"] == 50
+    assert state["settings"]["tokens_per_batch"] == 200
+    assert load_state(main / "state.pt")["progress"]["step"] == 5
+
+    with pytest.raises(SystemExit, match="holds a run already"):
+        run_command(monkeypatch, "start", main, *common)
+    with pytest.raises(SystemExit, match="holds a run already"):
+        run_command(monkeypatch, *branch, *common)
+
+
+def test_the_curve_tells_how_training_went(tmp_path, corpus):
+    trainer = Trainer(SETTINGS, corpus)
+    Run(trainer, tmp_path, log_every=2, validate_every=4).train(until_step=4)
+    curve = json.loads((tmp_path / "curve.json").read_text())
+    assert [row["step"] for row in curve] == [2, 4]
+    assert curve[1]["residues"] == trainer.progress.residues
+    assert "held_out_loss" in curve[1]
+
+
+def test_two_processes_cannot_train_one_run(tmp_path):
+    with locked(tmp_path), pytest.raises(SystemExit, match="another process"), locked(tmp_path):
+        pass
+
+
+def test_settings_survive_the_disk():
+    assert Settings.from_dict(dataclasses.asdict(SETTINGS)) == SETTINGS
+
+
+def test_the_model_keeps_its_shape():
+    assert MaskedLanguageModel(SETTINGS.architecture).architecture == SETTINGS.architecture
