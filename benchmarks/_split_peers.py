@@ -71,7 +71,8 @@ DATASAIL = Peer(
     splits, _, _ = datasail(
         techniques=["C1e"], splits=[1 / {k}] * {k}, names=names, runs=1, solver="SCIP",
         threads={threads}, e_type="P", e_data=Path("plain.fasta"), e_sim="mmseqs",
-        e_strat=dict(zip(table.id, table.label)), max_sec=1000, verbose="E")
+        e_strat=dict(zip(table.id, table.label)), delta=0.2, epsilon=0.2, max_sec=1000,
+        verbose="E")
     fold = splits["C1e"][0]
     numbers = {{name: i for i, name in enumerate(names)}}
     Path("folds.json").write_text(json.dumps([numbers.get(fold.get(i), -1) for i in table.id]))
