@@ -47,7 +47,9 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--resamplers", type=_names, default="random,smote,adasyn", metavar="A,B")
     parser.add_argument("--levels", type=_numbers, default="100,200,300", metavar="N,N", help="%%")
     parser.add_argument("--regions", type=_floats, default=None, metavar="X,X", help="inner edges")
-    parser.add_argument("--folds", type=int, default=5, help="number of homology folds")
+    parser.add_argument(
+        "--folds", type=int, default=None, help="homology folds (default: 5, in the demo 3)"
+    )
     add_homology(parser)
     parser.add_argument("--redundancy", type=float, default=0.95, help="identity to merge at")
     parser.add_argument("--tuned", action="store_true", help="also tune resampling inside folds")
@@ -78,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         resamplers=tuple(args.resamplers),
         levels=tuple(args.levels),
         regions=given["regions"],
-        n_splits=args.folds,
+        n_splits=args.folds or (3 if args.demo else 5),
         identity=args.identity,
         coverage=args.coverage,
         redundancy=args.redundancy,

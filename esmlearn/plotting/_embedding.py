@@ -167,7 +167,7 @@ class EmbeddingPCADisplay(AxesMixin):
             With ``ax_`` and ``figure_``.
         """
         ax = self._start(ax)
-        size = float(np.clip(4000 / len(self.coordinates), 3, 25))
+        size = float(np.clip(12000 / len(self.coordinates), 4, 25))
         if self.y is None or self.y.dtype.kind in "fiub":
             self._draw_numbers(ax, size, with_unit(name, unit))
         else:

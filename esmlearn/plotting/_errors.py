@@ -192,7 +192,7 @@ class PredictionErrorByRegionDisplay(AxesMixin):
         return self
 
     def _draw_scatter(self, ax: Any, name: str, unit: str | None) -> None:
-        size = float(np.clip(5000 / len(self.y_true), 4, 25))
+        size = float(np.clip(15000 / len(self.y_true), 5, 25))
         folds = np.zeros(len(self.y_true), int) if self.folds is None else self.folds
         for index, fold in enumerate(np.unique(folds)):
             rows = folds == fold

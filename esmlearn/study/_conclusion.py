@@ -27,7 +27,8 @@ class Conclusion:
     top : Candidate
         The best mean over the folds.
     chosen : Candidate
-        What is kept: `top` where it stands out, else the simplest that cannot be told from it.
+        What is kept: `top` where it stands out, else the simplest of `leaders` within one standard
+        error of it.
     leaders : list of Candidate
         All that cannot be told from `top`.
     named : bool
@@ -93,15 +94,7 @@ def conclude(
     if top not in leaders:
         leaders.insert(0, top)
     stands_out = {leader.model for leader in leaders} == {top.model}
-    order = {name: rank for rank, name in enumerate(COMPLEXITY)}
-    chosen = top
-    if not stands_out:
-        # Of equals the simplest that looks at the protein; a user's own model counts as complex.
-        chosen = min(
-            (c for c in leaders if c.resampler != "tuned" and c.model != "dummy"),
-            key=lambda c: (order.get(c.model, len(order)), c.level, -means[c.name]),
-            default=top,
-        )
+    chosen = top if stands_out else _simplest(leaders, top, results, metric)
     return Conclusion(
         metric=metric,
         top=top,
@@ -113,6 +106,27 @@ def conclude(
         against_none=_against_none(results, candidates, metric),
         interval=interval_of(data, predictions[chosen.name], random_state=random_state),
     )
+
+
+def _simplest(
+    leaders: list[Candidate], top: Candidate, results: pd.DataFrame, metric: Metric
+) -> Candidate:
+    """Return the simplest leader within one standard error of the best mean.
+
+    Few folds let nearly everything tie with the best; that alone must not make the simplest win.
+    """
+    groups = results.groupby("candidate")[metric.column]
+    # What ignores the protein is a yardstick, and is not kept even where it is the best.
+    eligible = [c for c in leaders if c.model != "dummy" and c.resampler != "tuned"]
+    if not eligible:
+        return top
+    distance = (groups.mean() - groups.mean()[top.name]).abs()
+    best = min(eligible, key=lambda c: distance[c.name])
+    reach = distance[best.name] + groups.sem()[best.name]
+    near = [c for c in eligible if distance[c.name] <= reach]
+    rank = {name: place for place, name in enumerate(COMPLEXITY)}
+    # A model of the user's own counts as the most complex.
+    return min(near, key=lambda c: (rank.get(c.model, len(rank)), c.level, c.name))
 
 
 def _against(results: pd.DataFrame, reference: str, metric: Metric) -> pd.DataFrame:

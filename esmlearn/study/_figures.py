@@ -186,7 +186,7 @@ def _error_figures(study: "Study") -> Plan:
     yield (
         "error",
         f"Error in each range: {candidate.title}",
-        "Rare ranges are where models err most.",
+        "Mean absolute error by range of the measured value; hatched: rare.",
         partial(draw, kind="error"),
     )
 

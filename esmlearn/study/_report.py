@@ -79,7 +79,7 @@ def number(value: Any, digits: int = 3) -> str:
         return f"{value:,}".replace(",", "\u202f")
     text = f"{value:.{digits}g}"
     if "e" in text and abs(value) < 1e6:
-        text = f"{value:.0f}"
+        text = f"{value:.0f}" if abs(value) >= 1 else "0"
     return text.replace("-", "\u2212")
 
 
@@ -130,7 +130,8 @@ def headline(study: "Study") -> str:
     else:
         first = (
             f"No model stands out: {n} of {len(study.candidates_)} candidates cannot be told apart "
-            f"in these {study.n_splits} folds. The simplest of them, {chosen.title}, is kept."
+            f"in these {study.n_splits} folds. Kept is {chosen.title}, the simplest within one "
+            f"standard error of the best."
         )
     second = (
         f"On protein families it has never seen, its {_lower(metric.title)} is "
@@ -167,7 +168,10 @@ def _model_rows(study: "Study", means: pd.DataFrame) -> list[dict[str, Any]]:
     for model in dict.fromkeys(c.model for c in study.candidates_):
         results = study.results_[study.results_["model"] == model]
         best = _best(results, study.conclusion_.metric)
-        for name in dict.fromkeys([model, best]):
+        shown = [model, best]
+        if study.conclusion_.chosen.model == model:
+            shown.append(study.conclusion_.chosen.name)
+        for name in dict.fromkeys(shown):
             rows.append(
                 {
                     "candidate": named[name],
