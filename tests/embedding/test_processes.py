@@ -135,3 +135,25 @@ def test_the_living_are_told_from_the_dead():
     assert not is_alive(f"{host}|{process.pid}|?|")
     if os.path.exists("/proc/self/stat"):
         assert not is_alive(f"{host}|{pid}|1|")  # the number has been given to another process
+
+
+def test_a_kill_costs_the_batch_in_flight_and_no_number(checkpoint, many, tmp_path):
+    code = (
+        "import sys\n"
+        "from esmlearn.embedding import ESMEmbedder\n"
+        "model, cache, *sequences = sys.argv[1:]\n"
+        "ESMEmbedder(model, cache=cache, batch_residues=200).transform(sequences)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(checkpoint), str(tmp_path), *many])
+    cache = EmbeddingCache(tmp_path)
+    deadline = time.monotonic() + 120
+    while not (before := cache.n_computed) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    embedder = ESMEmbedder(checkpoint, cache=cache)
+    expected = ESMEmbedder(checkpoint, cache=None).transform(many)
+    np.testing.assert_allclose(embedder.transform(many), expected, atol=1e-5)
+    assert before > 0
+    assert cache.n_computed == len(many)
