@@ -48,6 +48,7 @@ from esmlearn.neural_network import MLPClassifier, MLPRegressor
 from esmlearn.pipeline import Pipeline
 
 NETWORK = "network"
+ENSEMBLE = "network, ensemble of 5"
 
 
 class BinnedLogisticRegression(RegressorMixin, BaseEstimator):
@@ -77,7 +78,7 @@ REGRESSORS: dict[str, tuple[Any, dict[str, list[Any]]]] = {
         {"model__C": [1e-4, 1e-3, 1e-2]},
     ),
     NETWORK: (MLPRegressor(random_state=0), {}),
-    "network, ensemble of 5": (MLPRegressor(n_estimators=5, random_state=0), {}),
+    ENSEMBLE: (MLPRegressor(n_estimators=5, random_state=0), {}),
 }
 CLASSIFIERS: dict[str, tuple[Any, dict[str, list[Any]]]] = {
     "logistic regression": (LogisticRegression(max_iter=300), {"model__C": [1e-3, 1e-2, 1e-1]}),
@@ -86,7 +87,7 @@ CLASSIFIERS: dict[str, tuple[Any, dict[str, list[Any]]]] = {
     "random forest": (RandomForestClassifier(200, random_state=0), {}),
     "SVM": (SVC(), {"model__C": [1, 3, 10]}),
     NETWORK: (MLPClassifier(random_state=0), {}),
-    "network, ensemble of 5": (MLPClassifier(n_estimators=5, random_state=0), {}),
+    ENSEMBLE: (MLPClassifier(n_estimators=5, random_state=0), {}),
 }
 NUMBER_METRICS: dict[str, Callable[..., float]] = {
     "r2": r2_score,
@@ -117,18 +118,18 @@ def fit(
     return GridSearchCV(Pipeline(steps), grid, cv=GroupKFold(3)).fit(X, y, groups=groups)
 
 
-def paired(rows: list[dict[str, Any]], metrics: list[str]) -> dict[str, Any]:
-    """Return, per baseline and metric, the network's score minus the baseline's over folds."""
+def paired(rows: list[dict[str, Any]], network: str, metrics: list[str]) -> dict[str, Any]:
+    """Return, per other model and metric, the network's score minus the model's over folds."""
     by_model = {
         n: [r for r in rows if r["model"] == n] for n in dict.fromkeys(r["model"] for r in rows)
     }
     table: dict[str, Any] = {}
     for name, own in by_model.items():
-        if name == NETWORK:
+        if name == network:
             continue
         table[name] = {}
         for metric in metrics:
-            pairs = zip(by_model[NETWORK], own, strict=True)
+            pairs = zip(by_model[network], own, strict=True)
             differences = np.array([ours[metric] - theirs[metric] for ours, theirs in pairs])
             table[name][metric] = {
                 "mean": float(differences.mean()),
@@ -184,7 +185,8 @@ def main() -> None:
             }
             for n in names
         },
-        "network_minus_baseline": paired(rows, metrics),
+        "network_minus_others": paired(rows, NETWORK, metrics),
+        "ensemble_minus_others": paired(rows, ENSEMBLE, metrics),
         "folds": rows,
     }
     write_result(f"baselines_{Path(args.data).name.split('.')[0]}", result, quick=args.quick)
