@@ -41,7 +41,7 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         How the target is divided, as for `RegionOverSampler`.
     rare : array-like of int, default=None
         Numbers of the regions to find; by default those that are rare.
-    beta : float, default=0.7
+    beta : float, default=0.5
         Weight of recall against precision: below 1 a false alarm counts more than a miss.
     cv : int, default=5
         Folds in which thresholds are chosen.
@@ -108,7 +108,7 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         classifier: Any = None,
         regions: TargetRegions | ArrayLike | None = None,
         rare: ArrayLike | None = None,
-        beta: float = 0.7,
+        beta: float = 0.5,
         cv: int = 5,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
