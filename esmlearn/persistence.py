@@ -314,15 +314,23 @@ def _read(path: Path, digest: str | None) -> tuple[dict[str, Any], bytes]:
 
 
 def _warn_versions(path: Any, about: dict[str, Any]) -> None:
+    """Name the libraries whose major or minor version is another, in one warning."""
+    other = {}
     for name in _LIBRARIES:
         saved, installed = about["versions"][name], metadata.version(name)
         if saved.split(".")[:2] != installed.split(".")[:2]:
-            warnings.warn(
-                f"{path} was saved with {name} {saved}, and {installed} is installed: predictions "
-                f'may differ. To be sure: python -m pip install "{name}=={saved}"',
-                UserWarning,
-                stacklevel=3,
-            )
+            other[name] = (saved, installed)
+    if other:
+        told = ", ".join(
+            f"{name} {saved} ({found} is here)" for name, (saved, found) in other.items()
+        )
+        wanted = " ".join(f'"{name}=={saved}"' for name, (saved, _) in other.items())
+        warnings.warn(
+            f"{path} was saved with {told}: predictions may differ. To be sure: python -m pip "
+            f"install {wanted}",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _check_weights(path: Any, embedders: list[Any], about: dict[str, Any]) -> None:

@@ -54,7 +54,7 @@ class Candidate:
             return f"{self.model}, no over-sampling"
         if self.resampler == "tuned":
             return f"{self.model}, over-sampling tuned inside"
-        return f"{self.model}, {self.resampler} +{self.level} %"
+        return f"{self.model}, {self.resampler} +{self.level}\N{NO-BREAK SPACE}%"
 
 
 def list_candidates(

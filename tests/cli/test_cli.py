@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from esmlearn.cli import _study, main
+from esmlearn.datasets import load_subcellular_location
 from esmlearn.embedding import write_untrained_checkpoint
 from esmlearn.io import write_fasta
 from tests._proteins import make_families
@@ -132,9 +133,18 @@ def test_audit_finds_what_another_tools_split_leaks(files, tmp_path, capsys):
     table.to_csv(tmp_path / "split.csv", index=False)
     code, out, _ = run(capsys, "audit", tmp_path / "split.csv", "-o", tmp_path / "audit.csv")
     assert code == 0
-    assert "1 test proteins are copies of training proteins" in out
-    assert "test: P0x = P1x" in out
+    assert "1 sequences occur in more than one part" in out
+    assert "P0x (test), P1x (train)" in out
     assert pd.read_csv(tmp_path / "audit.csv")["A"].iloc[-1] == 1.0
+
+
+@pytest.mark.slow
+def test_audit_finds_the_sequences_that_cross_in_a_published_split(tmp_path, capsys):
+    frame = load_subcellular_location(merge_duplicates=False).frame
+    frame.to_csv(tmp_path / "scl.csv", index=False)
+    code, out, _ = run(capsys, "audit", tmp_path / "scl.csv", "--sample", 5, "--json")
+    assert code == 0
+    assert len(json.loads(out)["copies"]) == 25
 
 
 def test_cache_and_info(files, checkpoint, tmp_path, capsys):

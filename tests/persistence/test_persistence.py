@@ -186,7 +186,7 @@ def test_missing_weights_are_named(tmp_path, targets):
 def test_other_versions_are_told(tmp_path, monkeypatch):
     save(Ridge().fit(np.eye(3), np.arange(3.0)), tmp_path / "model")
     monkeypatch.setattr(persistence.metadata, "version", lambda name: "0.1.0")
-    with pytest.warns(UserWarning, match=r"scikit-learn .*, and 0\.1\.0 is installed"):
+    with pytest.warns(UserWarning, match=r"scikit-learn .* \(0\.1\.0 is here\), imbalanced-learn"):
         load(tmp_path / "model")
 
 

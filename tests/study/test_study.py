@@ -224,7 +224,7 @@ def test_candidates_are_all_combinations():
     names = [c.name for c in candidates]
     assert names[:2] == ["dummy", "ridge"]
     assert len(names) == len(set(names)) == 1 + 1 + 4 + 1
-    assert candidates[2].title == "ridge, smote +100 %"
+    assert candidates[2].title == "ridge, smote +100\N{NO-BREAK SPACE}%"
 
 
 def test_study_is_an_estimator():
