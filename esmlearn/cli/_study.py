@@ -10,6 +10,7 @@ from esmlearn.cli._common import Commands, add_homology, add_input, new_command,
 from esmlearn.exceptions import DataError
 from esmlearn.io import read_proteins
 from esmlearn.persistence import file_digest
+from esmlearn.utils._optional import import_optional
 from esmlearn.utils._paths import cache_directory
 
 _log = logging.getLogger(__name__)
@@ -64,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
     """Run a study and write its folder."""
     if (args.input is None) == (args.demo is None):
         raise DataError("Got no table (or a table and --demo); expected a TABLE, or --demo.")
+    for module in ("jinja2", "matplotlib", "skops"):  # now, not after minutes of work
+        import_optional(module, extra="study", purpose="A study's report")
     given = _demo(args) if args.demo else _table(args)
     model, warning = _model(args)
     if warning:

@@ -238,6 +238,13 @@ def test_an_unwritable_folder_is_named(files, checkpoint, tmp_path, capsys):
     assert "file" in err
 
 
+def test_missing_libraries_are_named_before_the_work(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    code, _, err = run(capsys, "study", "--demo")
+    assert code == 2
+    assert "esmlearn[study]" in err
+
+
 def test_ctrl_c_is_clean(monkeypatch, capsys):
     def interrupted(args):
         raise KeyboardInterrupt
