@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,7 +85,7 @@ def _connect(target: str) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, index: Path) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    _log_ahead(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     if _is_empty(connection):
         with transaction(connection):
@@ -92,6 +93,20 @@ def _prepare(connection: sqlite3.Connection, index: Path) -> None:
                 for statement in _SCHEMA:
                     connection.execute(statement)
     _check_format(connection, index)
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging, waiting for other processes that open the same new file."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # SQLite's own waiting does not cover this statement.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:

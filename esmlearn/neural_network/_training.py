@@ -134,7 +134,8 @@ class _Progress(Callback):
         self.bar.update()
 
     def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Remove it."""
+        """Show how it ended, however fast, and remove it."""
+        self.bar.refresh()
         self.bar.close()
 
 

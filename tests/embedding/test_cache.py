@@ -2,6 +2,7 @@ import os
 import pickle
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -119,6 +120,15 @@ def test_a_checksum_belongs_to_one_sequence():
     values = np.ones((2, 4), dtype=np.float32)
     a, b = checksums(values, np.array([1, 2], dtype=np.uint64))
     assert a != b
+
+
+def test_a_new_index_may_be_opened_by_many_at_once(tmp_path):
+    def first_look(folder):
+        return EmbeddingCache(folder).n_computed
+
+    with ThreadPoolExecutor(8) as pool:
+        for i in range(30):
+            assert list(pool.map(first_look, [tmp_path / str(i)] * 8)) == [0] * 8
 
 
 def test_a_foreign_database_is_left_alone(tmp_path):
