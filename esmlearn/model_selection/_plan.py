@@ -1,5 +1,6 @@
 """From a homology graph to folds that cannot leak."""
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,6 +122,8 @@ class FoldPlanner:
                 best, least = plan, cost
             if deviation <= 1:
                 break
+        if best is None and counts.shape[1] > 1:
+            return self._plan_by_size(adjacency, counts)
         if best is None:
             raise InsufficientComponentsError(
                 f"the {len(size)} homology components, the largest of {int(size.max())} rows, "
@@ -128,6 +131,18 @@ class FoldPlanner:
                 f"leaving one empty. {REMEDIES}"
             )
         return best
+
+    def _plan_by_size(self, adjacency: csr_array, counts: NDArray[np.int64]) -> FoldPlan:
+        """Return a plan that balances sizes alone, because balanced strata leave a part empty."""
+        plan = self.plan(adjacency, counts.sum(axis=1, keepdims=True))
+        warnings.warn(
+            f"{counts.shape[1]} strata are too many for parts of "
+            f"{_round(self.fractions * counts.sum())} rows; the parts are balanced by size alone. "
+            f"Merge rare classes, or pass stratify=False.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return plan
 
     def _cut(
         self,
@@ -157,6 +172,7 @@ class FoldPlanner:
             "n_pieces": len(np.unique(atom[atom >= len(size)])),
             "cut_method": "+".join(sorted(methods)) or "none",
             "cover_method": "none",
+            "stratified": counts.shape[1] > 1,
         }
 
     def _piece(self, limit: float) -> float:

@@ -134,7 +134,8 @@ class CDHitGroupSplitter(PlannedSplitter):
     description_ : dict
         How the last `split` was made: the graph's description, number of components, share of the
         largest, how many were cut into how many pieces by what (``"metis"`` or ``"numpy"``), and
-        how the rows to set aside were found.
+        how the rows to set aside were found, and whether the parts are ``"stratified"`` (not if
+        strata are so many that a part would stay empty; a warning says so).
 
     See Also
     --------

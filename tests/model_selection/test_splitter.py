@@ -436,3 +436,12 @@ def test_shuffle_splits_differ_and_have_their_size(proteins):
     assert splitter.get_n_splits() == len(splitter.summary()) == 5
     sizes = [np.bincount(family)[family[test]].max() for test in tests]
     assert max(sizes) > min(sizes) or max(sizes) == 5
+
+
+def test_more_classes_than_a_part_can_hold_are_balanced_by_size(families):
+    sequences, family = families
+    splitter = CDHitShuffleSplit(1, test_size=0.1, random_state=0)
+    with pytest.warns(UserWarning, match="20 strata are too many for parts of 6, 54 rows"):
+        ((train, test),) = splitter.split(sequences, family)
+    assert (len(train), len(test)) == (54, 6)
+    assert not splitter.description_["stratified"]
