@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from esmlearn.study._candidates import Candidate, PipelineFactory
 from esmlearn.study._data import StudyData
 from esmlearn.study._metrics import classification_metrics, regression_metrics
 from esmlearn.study._store import WorkFolder
+
+_COST = {"network": 9, "forest": 8, "logistic": 5, "ridge": 1, "dummy": 0}
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,27 @@ def evaluate(task: Task, data: StudyData, factory: PipelineFactory, store: WorkF
             "notes": sorted({f"{w.category.__name__}: {w.message}" for w in caught}),
         },
     )
+
+
+def evaluate_all(
+    tasks: list[Task],
+    data: StudyData,
+    factory: PipelineFactory,
+    store: WorkFolder,
+    *,
+    n_jobs: int | None,
+    bar: tqdm,
+) -> list[dict[str, Any]]:
+    """Return the pieces of all tasks, computing those that the store does not have."""
+    missing = [task for task in tasks if store.read(task.name) is None]
+    # The slow ones first: no process idles at the end.
+    missing.sort(key=lambda task: _COST.get(task.candidate.model, 2), reverse=True)
+    run = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+    bar.update(len(tasks) - len(missing))
+    for _ in run(delayed(evaluate)(task, data, factory, store) for task in missing):
+        bar.update(1)
+    pieces = [store.read(task.name) for task in tasks]
+    return [piece for piece in pieces if piece is not None]
 
 
 @contextmanager

@@ -1,22 +1,19 @@
 """Study: the whole method on one table."""
 
-import hashlib
 import logging
 import os
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, clone
-from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -29,14 +26,20 @@ from esmlearn.study._candidates import (
 )
 from esmlearn.study._conclusion import Conclusion, conclude
 from esmlearn.study._data import StudyData, prepare
-from esmlearn.study._evaluate import Task, evaluate, one_thread
+from esmlearn.study._evaluate import Task, evaluate_all, one_thread
+from esmlearn.study._folds import audit_folds, homology_folds, random_folds
+from esmlearn.study._settings import settings_of_pieces
 from esmlearn.study._store import WorkFolder
+from esmlearn.study._tables import (
+    Splits,
+    join_predictions,
+    leaking_shares,
+    tabulate,
+    tabulate_folds,
+)
 from esmlearn.utils._progress import progress_bar
 
 _log = logging.getLogger(__name__)
-
-#: Libraries whose version may change a result.
-LIBRARIES = ["esmlearn", "numpy", "scipy", "scikit-learn", "imbalanced-learn", "skorch", "torch"]
 
 
 class Study(BaseEstimator):
@@ -240,13 +243,12 @@ class Study(BaseEstimator):
                 coverage=self.coverage,
             )
         with self._step("deal homology folds and audit them"):
-            splits = self._make_splits(graph)
-            self._audit(splits)
+            splits = self._deal_folds(graph)
         with self._step("embed"):
             self.fingerprint_ = embedder.fingerprint()
             self.embedding_ = embedder.fit_transform(self.data_.sequences)
             self.embedding_report_ = dict(embedder.report_)
-        with self._work_folder(embedder) as store:
+        with self._work_folder(splits) as store:
             self._compete(splits, self._make_factory(embedder), store)
         return self
 
@@ -259,62 +261,25 @@ class Study(BaseEstimator):
             return clone(self.model)
         return ESMEmbedder(self.model, n_jobs=self.n_jobs, verbose=int(self.verbose > 0))
 
-    def _make_splits(self, graph: Any) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
-        """Return homology folds, and random folds where asked."""
-        from esmlearn.model_selection import CDHitGroupSplitter
-
+    def _deal_folds(self, graph: Any) -> Splits:
+        """Return homology folds, and random folds where asked, both audited."""
         data = self.data_
-        splitter = CDHitGroupSplitter(
-            self.n_splits,
+        splits, self.split_description_ = homology_folds(
+            data,
+            graph,
+            n_splits=self.n_splits,
             identity=self.identity,
             coverage=self.coverage,
-            reference=graph,
             random_state=self.random_state,
         )
-        splits = {"homology": list(splitter.split(data.sequences, data.y))}
-        self.split_description_ = dict(splitter.description_)
         if self.random_split:
-            _, counts = np.unique(data.labels, return_counts=True)
-            kind = StratifiedKFold if counts.min() >= self.n_splits else KFold
-            folds = kind(self.n_splits, shuffle=True, random_state=self.random_state)
-            splits["random"] = list(folds.split(data.sequences, data.labels))
-        return splits
-
-    def _audit(self, splits: dict[str, Any]) -> None:
-        """Search for relatives across every split, and tabulate the folds."""
-        from esmlearn.model_selection import audit_leakage
-
-        data = self.data_
-        self.audit_ = {
-            name: audit_leakage(
-                data.sequences,
-                pairs,
-                identity=self.identity,
-                # Random folds leak so much that few rows tell how much.
-                n_sample=None if name == "homology" else 200,
-                n_jobs=self.n_jobs,
-            )
-            for name, pairs in splits.items()
-        }
+            splits |= random_folds(data, n_splits=self.n_splits, random_state=self.random_state)
+        self.audit_ = audit_folds(data, splits, identity=self.identity, n_jobs=self.n_jobs)
         self.leakage_ = {name: leaking_shares(report) for name, report in self.audit_.items()}
-        fold = np.full(len(data.y), -1)
-        rows = []
-        for number, (train, test) in enumerate(splits["homology"]):
-            fold[test] = number
-            rows.append(
-                {
-                    "fold": number,
-                    "train": len(train),
-                    "test": len(test),
-                    "set_aside": len(data.y) - len(train) - len(test),
-                    "components": len(np.unique(data.components[test])),
-                    "leaking": self.leakage_["homology"][number],
-                }
-            )
-        self.fold_table_ = pd.DataFrame(rows)
-        self.folds_ = pd.DataFrame(
-            {"id": data.ids, "fold": fold, "component": data.components, "target": data.y}
+        self.fold_table_, self.folds_ = tabulate_folds(
+            splits["homology"], self.leakage_["homology"], data
         )
+        return splits
 
     def _make_factory(self, embedder: Any) -> PipelineFactory:
         from esmlearn.model_selection import CDHitGroupSplitter, CDHitShuffleSplit
@@ -360,33 +325,21 @@ class Study(BaseEstimator):
         return make_region_scorer("balanced_mae", regions=data.regions)
 
     @contextmanager
-    def _work_folder(self, embedder: Any) -> Iterator[WorkFolder]:
+    def _work_folder(self, splits: Splits) -> Iterator[WorkFolder]:
         """Open the folder of finished pieces; a temporary one where none was asked for."""
+        settings = settings_of_pieces(
+            self.data_,
+            splits,
+            fingerprint=self.fingerprint_,
+            models=self._choose_models(self.data_, None),
+            parameters=self.get_params(deep=False),
+        )
         with tempfile.TemporaryDirectory() as temporary:
-            yield WorkFolder(self.work or temporary, self._settings())
-
-    def _settings(self) -> dict[str, Any]:
-        """Return everything that decides a finished piece."""
-        data = self.data_
-        factory = self._choose_models(data, None)
-        digest = hashlib.sha256()
-        for column in (data.ids, data.sequences, data.y):
-            digest.update("\n".join(map(str, column)).encode() + b"\0")
-        skip = {"work", "n_jobs", "verbose", "model", "models", "name", "unit", "resamplers"}
-        return {
-            "data": digest.hexdigest(),
-            "embedder": self.fingerprint_,
-            "models": {name: describe(model) for name, model in factory.items()},
-            "parameters": {
-                k: str(v) for k, v in self.get_params(deep=False).items() if k not in skip
-            },
-            "regions": str([] if data.regions is None else data.regions.edges_.tolist()),
-            "versions": {name: metadata.version(name) for name in LIBRARIES},
-        }
+            yield WorkFolder(self.work or temporary, settings)
 
     # Competition ---------------------------------------------------------------------------------
 
-    def _compete(self, splits: dict[str, Any], factory: PipelineFactory, store: WorkFolder) -> None:
+    def _compete(self, splits: Splits, factory: PipelineFactory, store: WorkFolder) -> None:
         """Fit every candidate on every fold, conclude, and fit the chosen one on everything."""
         candidates = list_candidates(
             list(factory.models), tuple(self.resamplers), tuple(self.levels), tuned=self.tuned
@@ -420,7 +373,7 @@ class Study(BaseEstimator):
         self,
         split: str,
         candidates: list[Candidate],
-        splits: dict[str, Any],
+        splits: Splits,
         factory: PipelineFactory,
         store: WorkFolder,
     ) -> list[dict[str, Any]]:
@@ -430,19 +383,10 @@ class Study(BaseEstimator):
             for candidate in candidates
             for fold, (train, test) in enumerate(splits[split])
         ]
-        missing = [task for task in tasks if store.read(task.name) is None]
-        # The slow ones first: no process idles at the end.
-        missing.sort(key=lambda task: _COST.get(task.candidate.model, 2), reverse=True)
-        run = Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")
-        calls = (delayed(evaluate)(task, self.data_, factory, store) for task in missing)
         with progress_bar(
             total=len(tasks), description=f"{split} folds", unit="fit", verbose=self.verbose
         ) as bar:
-            bar.update(len(tasks) - len(missing))
-            for _ in run(calls):
-                bar.update(1)
-        pieces = [store.read(task.name) for task in tasks]
-        return [piece for piece in pieces if piece is not None]
+            return evaluate_all(tasks, self.data_, factory, store, n_jobs=self.n_jobs, bar=bar)
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
@@ -497,41 +441,3 @@ class Study(BaseEstimator):
     def n_workers_(self) -> int:
         """Number of candidates that were fitted at the same time."""
         return effective_n_jobs(self.n_jobs)
-
-
-_COST = {"network": 9, "forest": 8, "logistic": 5, "ridge": 1, "dummy": 0}
-
-
-def describe(estimator: Any) -> list[Any]:
-    """Return class and parameters of an estimator, in full."""
-    parameters = estimator.get_params(deep=True)
-    return [type(estimator).__qualname__, {k: str(v) for k, v in sorted(parameters.items())}]
-
-
-def leaking_shares(report: Any) -> np.ndarray:
-    """Return the share of each fold's test proteins that have a relative in training.
-
-    The definition is the audit's first: identity over half of the shorter protein.
-    """
-    return report.table["A"].to_numpy(dtype=float)[:-1]  # the last row sums up
-
-
-def tabulate(pieces: list[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return results (a row per piece) and regions (a row per piece and region)."""
-    keys = ["split", "fold", "candidate", "model", "resampler", "level", "n_train", "n_test"]
-    rows = [{**{k: piece[k] for k in keys}, **piece["metrics"]} for piece in pieces]
-    regions = [
-        {**{k: piece[k] for k in keys[:6]}, **region}
-        for piece in pieces
-        for region in piece["regions"]
-    ]
-    return pd.DataFrame(rows), pd.DataFrame(regions)
-
-
-def join_predictions(pieces: list[dict[str, Any]], data: StudyData) -> dict[str, np.ndarray]:
-    """Return out-of-fold predictions by candidate."""
-    joined: dict[str, np.ndarray] = {}
-    for piece in pieces:
-        whole = joined.setdefault(piece["candidate"], np.empty(len(data.y), dtype=data.y.dtype))
-        whole[piece["test"]] = piece["prediction"]
-    return joined

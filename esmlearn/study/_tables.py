@@ -1,0 +1,61 @@
+"""Tables of a study: results, regions, folds."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from esmlearn.study._data import StudyData
+
+Splits = dict[str, list[tuple[np.ndarray, np.ndarray]]]
+
+
+def leaking_shares(report: Any) -> np.ndarray:
+    """Return the share of each fold's test proteins that have a relative in training.
+
+    The definition is the audit's first: identity over half of the shorter protein.
+    """
+    return report.table["A"].to_numpy(dtype=float)[:-1]  # the last row sums up
+
+
+def tabulate(pieces: list[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return results (a row per piece) and regions (a row per piece and region)."""
+    keys = ["split", "fold", "candidate", "model", "resampler", "level", "n_train", "n_test"]
+    rows = [{**{k: piece[k] for k in keys}, **piece["metrics"]} for piece in pieces]
+    regions = [
+        {**{k: piece[k] for k in keys[:6]}, **region}
+        for piece in pieces
+        for region in piece["regions"]
+    ]
+    return pd.DataFrame(rows), pd.DataFrame(regions)
+
+
+def join_predictions(pieces: list[dict[str, Any]], data: StudyData) -> dict[str, np.ndarray]:
+    """Return out-of-fold predictions by candidate."""
+    joined: dict[str, np.ndarray] = {}
+    for piece in pieces:
+        whole = joined.setdefault(piece["candidate"], np.empty(len(data.y), dtype=data.y.dtype))
+        whole[piece["test"]] = piece["prediction"]
+    return joined
+
+
+def tabulate_folds(
+    pairs: list[tuple[np.ndarray, np.ndarray]], leaking: np.ndarray, data: StudyData
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a row per fold, and a row per protein with its fold."""
+    fold = np.full(len(data.y), -1)
+    rows = []
+    for number, (train, test) in enumerate(pairs):
+        fold[test] = number
+        rows.append(
+            {
+                "fold": number,
+                "train": len(train),
+                "test": len(test),
+                "set_aside": len(data.y) - len(train) - len(test),
+                "components": len(np.unique(data.components[test])),
+                "leaking": leaking[number],
+            }
+        )
+    proteins = {"id": data.ids, "fold": fold, "component": data.components, "target": data.y}
+    return pd.DataFrame(rows), pd.DataFrame(proteins)
