@@ -4,7 +4,7 @@ import pytest
 from sklearn.base import clone
 
 from esmlearn.exceptions import DataError, InsufficientComponentsError
-from esmlearn.study import Study, _study, headline
+from esmlearn.study import Study, _evaluate, headline
 from esmlearn.study._candidates import Candidate, list_candidates
 from esmlearn.study._data import choose_regions
 from tests.study.conftest import small_classifier_study, small_study
@@ -53,7 +53,7 @@ def test_a_restarted_study_computes_only_what_is_missing(
 ):
     study = small_study(checkpoint, work=tmp_path)
     done = []
-    real = _study.evaluate
+    real = _evaluate.evaluate
 
     def interrupted(task, *rest):
         if len(done) == 5:
@@ -61,12 +61,12 @@ def test_a_restarted_study_computes_only_what_is_missing(
         done.append(task.name)
         real(task, *rest)
 
-    monkeypatch.setattr(_study, "evaluate", interrupted)
+    monkeypatch.setattr(_evaluate, "evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         study.fit(*proteins)
     first, done[:] = list(done), []
     monkeypatch.setattr(
-        _study, "evaluate", lambda task, *rest: (done.append(task), real(task, *rest))
+        _evaluate, "evaluate", lambda task, *rest: (done.append(task), real(task, *rest))
     )
     clone(study).fit(*proteins)
     assert not set(first) & {task.name for task in done}
