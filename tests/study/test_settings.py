@@ -1,13 +1,11 @@
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from esmlearn.study._data import StudyData
 from esmlearn.study._settings import settings_of_pieces
 
 
 def test_whatever_decides_a_piece_is_in_its_settings(fitted):
     data = fitted.data_
-    assert isinstance(data, StudyData)
     pairs = [(np.arange(4), np.arange(4, 6)), (np.arange(2, 6), np.arange(2))]
 
     def settings(splits=None, fingerprint="a", model=None, **parameters):
