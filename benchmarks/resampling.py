@@ -6,7 +6,8 @@ of nine candidates costs. Peers run in environments of their own, named by their
 
     python benchmarks/resampling.py --peer resreg=VENV/bin/python --peer imbreg=VENV/bin/python
 
-Pins: resreg 0.2, imbreg 0.1.3, denseweight 0.1.2, smogn 0.1.2 (needs pandas<2).
+Pins: resreg 0.2, imbreg 0.1.3, denseweight 0.1.2, smogn 0.1.2 (needs
+pandas<2 and numpy<2).
 """
 
 import argparse

@@ -10,7 +10,7 @@ _NORMAL_IQR = 1.3489795003921634  # inter-quartile range of a standard normal di
 
 
 class Density(NamedTuple):
-    """A density known on a grid; between grid points it is linear, outside it is zero."""
+    """A density known on an even grid; between grid points it is linear, outside it is zero."""
 
     grid: NDArray
     values: NDArray
@@ -18,7 +18,13 @@ class Density(NamedTuple):
 
     def __call__(self, y: ArrayLike) -> NDArray:
         """Density of each value."""
-        return np.interp(np.asarray(y, dtype=np.float64), self.grid, self.values, left=0, right=0)
+        # The grid is even, so positions are known: several times faster than np.interp's search.
+        y = np.asarray(y, dtype=np.float64)
+        position = (y - self.grid[0]) / (self.grid[1] - self.grid[0])
+        left = np.clip(position, 0, self.grid.size - 2).astype(np.intp)
+        share = position - left
+        inside = (y >= self.grid[0]) & (y <= self.grid[-1])
+        return inside * ((1 - share) * self.values[left] + share * self.values[left + 1])
 
 
 class Histogram(NamedTuple):

@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from esmlearn.exceptions import DataError
 from esmlearn.over_sampling import TargetRegions
+from esmlearn.over_sampling._density import kernel_density
 from tests.over_sampling._data import make_long_tail
 
 METHODS = ["relevance", "density", "histogram", "quantile"]
@@ -67,6 +68,13 @@ def test_given_control_points(y):
     regions = TargetRegions(control_points=[[60, 1], [40, 0]], min_count=1).fit(y)
     assert_allclose(regions.relevance([30, 40, 50, 60, 70]), [0, 0, 0.5, 1, 1])
     assert_allclose(regions.relevance(regions.edges_), 0.8)
+
+
+def test_density_is_linear_between_grid_points_and_zero_outside(y):
+    density = kernel_density(y)
+    asked = np.r_[y, density.grid, -1e9, 1e9, np.nextafter(density.grid[-1], np.inf)]
+    expected = np.interp(asked, density.grid, density.values, left=0, right=0)
+    assert_allclose(density(asked), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_kernel_density_agrees_with_scipy(y):
