@@ -94,7 +94,7 @@ def make_region_scorer(
 
     Its values are finite in every fold, so that no candidate drops out of a grid: a region without
     targets or predictions has precision, recall and F score 0 and does not count in errors, and
-    predictions that are NaN or infinite get the worst value and a warning.
+    predictions that are NaN, infinite or too large to be squared get the worst value and a warning.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def make_region_scorer(
     Raises
     ------
     DataError
-        If the metric is not known, or the regions do not tell what it needs.
+        If the metric is not known, the regions do not tell what it needs, or `labels` chooses none.
 
     Examples
     --------
@@ -139,7 +139,11 @@ def make_region_scorer(
         raise DataError(f"{metric!r} needs the relevance of targets: pass a fitted TargetRegions.")
     if isinstance(labels, str) and labels == "auto":
         labels = None if found.rare is None or not found.rare.any() else "rare"
-    found.chosen(labels)
+    if not found.chosen(labels).size:
+        raise DataError(
+            f"labels={labels!r} chooses no region, so there is nothing to score. Name regions by "
+            "number, or pass regions of which some are rare."
+        )
     return make_scorer(
         _finite_score,
         greater_is_better=not _METRICS[metric].is_error,
@@ -186,11 +190,16 @@ def region_scorers(
 def _finite_score(y_true: NDArray, y_pred: NDArray, *, metric: str, **options: Any) -> float:
     """Value of a metric, or its worst value when the predictions are not finite."""
     about = _METRICS[metric]
-    if not np.isfinite(np.asarray(y_pred, dtype=np.float64)).all():
-        warnings.warn(
-            f"Some predictions are NaN or infinite; {metric} gets its worst value.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return _WORST_ERROR if about.is_error else about.worst
-    return float(about.score(y_true, y_pred, **options))
+    problem = "NaN or infinite"
+    if np.isfinite(np.asarray(y_pred, dtype=np.float64)).all():
+        with np.errstate(over="ignore", invalid="ignore"):
+            value = float(about.score(y_true, y_pred, **options))
+        if np.isfinite(value):
+            return value
+        problem = "too large for their error to be a number"
+    warnings.warn(
+        f"Some predictions are {problem}; {metric} gets its worst value.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return _WORST_ERROR if about.is_error else about.worst

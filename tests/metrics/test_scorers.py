@@ -87,6 +87,22 @@ def test_predictions_that_are_not_finite_rank_last(data):
         assert worst <= scorer(DummyRegressor().fit(X, y), X, y)
 
 
+@pytest.mark.filterwarnings("ignore:Some predictions:RuntimeWarning")
+@pytest.mark.parametrize("constant", [1e160, -1e308])
+def test_predictions_whose_squares_overflow_have_finite_scores(constant, data):
+    X, y, regions = data
+    model = DummyRegressor(strategy="constant", constant=constant).fit(X, y)
+    for scorer in region_scorers(regions).values():
+        assert np.isfinite(scorer(model, X, y))
+
+
+def test_labels_that_choose_nothing_are_refused(data):
+    _, y, _ = data
+    nothing_rare = TargetRegions("edges", edges=[45.0], rare=[]).fit(y)
+    with pytest.raises(DataError, match="chooses no region"):
+        make_region_scorer("recall", regions=nothing_rare, labels="rare")
+
+
 def test_grid_is_refitted_on_a_region_score(data):
     X, y, regions = data
     scoring = region_scorers(regions)
