@@ -28,6 +28,8 @@ def _as_items(X: Any, name: str) -> list[Any]:
             f"{name} is a single {type(X).__name__}; expected a one-dimensional array-like of "
             f"sequences. Pass [{name}] for one sequence."
         )
+    if hasattr(X, "column_names") and len(X.column_names) == 1:  # pyarrow's table of one column
+        return _as_items(X[X.column_names[0]], name)
     for method in ("to_pylist", "to_list"):  # pyarrow; polars and pandas
         if hasattr(X, method):
             return list(getattr(X, method)())
@@ -60,6 +62,11 @@ def _bad_character(sequence: str) -> tuple[int, str] | None:
     if not sequence.encode("ascii", "replace").translate(None, _ALLOWED_BYTES):
         return None
     return next((i, c) for i, c in enumerate(sequence) if c not in ALLOWED_CHARACTERS)
+
+
+def _upper_ascii(sequence: str) -> str:
+    """Return a sequence in upper case but for letters that are none of ASCII's."""
+    return "".join(c.upper() if c.isascii() else c for c in sequence)
 
 
 def check_sequences(X: Any, *, name: str = "X", min_sequences: int = 1) -> list[str]:
@@ -95,7 +102,8 @@ def check_sequences(X: Any, *, name: str = "X", min_sequences: int = 1) -> list[
                 f"{name}[{index}] is {item!r} of type {type(item).__name__}; expected a protein "
                 f"sequence (str). Remove or fill missing sequences first."
             )
-        sequence = item.upper()
+        # not str.upper for all: of some letters it makes residues ("ß" becomes "SS")
+        sequence = item.upper() if item.isascii() else _upper_ascii(item)
         if not sequence:
             raise DataError(f"{name}[{index}] is an empty sequence; remove it first.")
         bad = _bad_character(sequence)

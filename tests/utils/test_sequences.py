@@ -28,6 +28,7 @@ CONTAINERS = {
     "polars frame": lambda s: pl.DataFrame({"sequence": s}),
     "pyarrow array": pa.array,
     "pyarrow chunked array": lambda s: pa.chunked_array([s]),
+    "pyarrow table": lambda s: pa.table({"sequence": s}),
 }
 
 
@@ -43,7 +44,7 @@ def test_every_container_of_str_is_taken(container):
         ("MKV", "single str"),
         (["MKV", "MK1"], r"X\[1\] has the character '1' at position 2"),
         (["MKV", "M V"], r"X\[1\] has the character ' ' at position 1"),
-        (["MKV", "Mé"], r"X\[1\] has the character 'É' at position 1"),
+        (["MKV", "Mé"], r"X\[1\] has the character 'é' at position 1"),
         (["MKV", ""], r"X\[1\] is an empty sequence"),
         (["MKV", None], r"X\[1\] is None of type NoneType"),
         (["MKV", float("nan")], r"X\[1\] is nan of type float"),
@@ -56,6 +57,12 @@ def test_every_container_of_str_is_taken(container):
 def test_refusals_name_index_value_and_expectation(X, message):
     with pytest.raises(DataError, match=message):
         check_sequences(X)
+
+
+@pytest.mark.parametrize("letter", ["ß", "ı", "ſ", "ﬁ"])
+def test_letters_whose_upper_case_is_a_residue_are_refused(letter):
+    with pytest.raises(DataError, match=f"X\\[1\\] has the character '{letter}' at position 2"):
+        check_sequences(["MKV", f"mk{letter}v"])
 
 
 def test_numbers_are_no_sequences():
