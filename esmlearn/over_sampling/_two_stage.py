@@ -66,7 +66,8 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     Warns
     -----
     ResamplingWarning
-        When a rare region has fewer than two members, so that it cannot be learned.
+        When a rare region has fewer than two members, so that it cannot be learned; when its
+        members are of one family, so that no fold without it can be left out.
 
     See Also
     --------
@@ -224,14 +225,11 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     ) -> None:
         """Fit what finds and predicts the members of one region."""
         classifier = self._make_classifier()
-        n_splits = min(self.cv, int(inside.sum()))
-        splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
         scores = cross_val_predict(
             classifier,
             X,
             inside,
-            groups=groups,
-            cv=splitter(n_splits, shuffle=True, random_state=self.random_state),
+            cv=self._threshold_splits(X, inside, region, groups),
             method=_score_method(classifier),
             n_jobs=self.n_jobs,
         )
@@ -239,6 +237,27 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.classifiers_[region] = classifier.fit(X, inside)
         self.regressors_[region] = self._make_regressor().fit(X[inside], y[inside])
         self.ranges_[region] = float(y[inside].min()), float(y[inside].max())
+
+    def _threshold_splits(
+        self, X: NDArray, inside: NDArray, region: int, groups: ArrayLike | None
+    ) -> list[tuple[NDArray, NDArray]]:
+        """Folds for a region's threshold; each leaves members and others to train on."""
+        how = {
+            "n_splits": min(self.cv, int(inside.sum())),
+            "shuffle": True,
+            "random_state": self.random_state,
+        }
+        if groups is not None:
+            splits = list(StratifiedGroupKFold(**how).split(X, inside, groups))
+            if all(np.ptp(inside[train].astype(int)) for train, _ in splits):
+                return splits
+            warnings.warn(
+                f"Region {region}: its members, or all other rows, are of too few families to "
+                "leave one out, so its threshold is chosen on folds that tear families apart.",
+                ResamplingWarning,
+                stacklevel=5,
+            )
+        return list(StratifiedKFold(**how).split(X, inside))
 
     def _assign(self, X: NDArray) -> NDArray:
         """Rare region of each row, or -1."""

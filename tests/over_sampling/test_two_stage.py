@@ -97,3 +97,13 @@ def test_pickle_and_same_seed(data):
     again = pickle.loads(pickle.dumps(model))
     assert_array_equal(again.predict(X), model.predict(X))
     assert_array_equal(model.fit(X, y).predict(X), again.predict(X))
+
+
+def test_rare_rows_of_one_family_are_learned_and_said_to_be(data):
+    X, y = data
+    families = np.arange(len(y))
+    families[y >= 65] = -1
+    with pytest.warns(ResamplingWarning, match="of too few families"):
+        model = TwoStageRegressor(regions=[65.0], rare=[1], random_state=0).fit(X, y, families)
+    plain = TwoStageRegressor(regions=[65.0], rare=[1], random_state=0).fit(X, y)
+    assert model.thresholds_ == plain.thresholds_
