@@ -8,7 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
 from sklearn.linear_model import Ridge
 from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    has_fit_parameter,
+    validate_data,
+)
 
 from esmlearn.exceptions import DataError
 from esmlearn.over_sampling._regions import TargetRegions
@@ -81,7 +86,8 @@ class DenseWeightRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Targets.
         **fit_params : dict
-            Further parameters of the regressor's `fit`.
+            Further parameters of the regressor's `fit`; `sample_weight` is multiplied with the
+            weights of the targets.
 
         Returns
         -------
@@ -102,6 +108,9 @@ class DenseWeightRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             )
         self.regions_ = TargetRegions("density", bandwidth=self.bandwidth).fit(y)
         weights = self.regions_.weights(y, alpha=self.alpha)
+        given = fit_params.pop("sample_weight", None)
+        if given is not None:
+            weights = weights * _check_sample_weight(given, X, ensure_non_negative=True)
         self.regressor_.fit(X, y, sample_weight=weights, **fit_params)
         return self
 

@@ -55,3 +55,12 @@ def test_sparse_features(data):
 def test_regressor_without_weights_is_refused(data):
     with pytest.raises(DataError, match="takes no sample_weight"):
         DenseWeightRegressor(KNeighborsRegressor()).fit(*data)
+
+
+def test_given_weights_are_multiplied(data):
+    X, y = data
+    given = np.random.default_rng(0).random(len(y))
+    weights = given * TargetRegions().fit(y).weights(y)
+    expected = Ridge().fit(X, y, sample_weight=weights).predict(X)
+    found = DenseWeightRegressor(Ridge()).fit(X, y, sample_weight=given).predict(X)
+    assert_allclose(found, expected)
