@@ -120,3 +120,14 @@ def test_whole_number_columns_become_floats_where_rows_are_interpolated(data):
     copied = RegionOverSampler("random", random_state=0).fit_resample(frame, y)[0]
     assert interpolated.dtypes.tolist() == [np.float64, np.float32]
     assert copied.dtypes.tolist() == frame.dtypes.tolist()
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
+def test_numbers_in_a_column_of_type_object_are_a_quantity(sampler, data):
+    X, y = data
+    y = y.astype(np.float64)
+    expected = sampler.fit_resample(X, y)
+    given = sampler.fit_resample(X, pd.Series(y, dtype=object))
+    assert sampler.regions_ is not None
+    for ours, theirs in zip(given, expected, strict=True):
+        assert_array_equal(np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64))

@@ -158,6 +158,8 @@ def test_bad_parameters(params, message, y):
         ([1.0, np.nan, 2.0], r"y\[1\] is nan"),
         ([1.0, 2.0, -np.inf], r"y\[2\] is -inf"),
         ([37.0] * 5, "constant"),
+        ([0.3, 0.1 + 0.2] * 3, "constant"),
+        ([-1e308, 0.0, 1e308], "too far"),
         ([37.0], "at least two values .* n_samples=1"),
         (["hot", "cold"], "not numeric"),
         ([1 + 1j, 2], "must be real"),
