@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 from joblib import effective_n_jobs
@@ -21,10 +22,8 @@ _DEFINITION = (
 
 def check_share(name: str, value: Any) -> float:
     """Return a number between 0 and 1 as float, or raise."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        hint = (
-            f" Did you mean {value / 100}?" if isinstance(value, int | float) and value > 1 else ""
-        )
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value <= 1:
+        hint = f" Did you mean {value / 100}?" if isinstance(value, Real) and value > 1 else ""
         raise DataError(f"{name} is {value!r}; expected a number from 0 to 1.{hint}")
     return float(value)
 
@@ -114,7 +113,7 @@ def homology_graph(
         "identity": check_share("identity", identity),
         "coverage": check_share("coverage", coverage),
         "coverage_mode": coverage_mode,
-        "evalue": _check_evalue(evalue),
+        "evalue": check_evalue(evalue),
     }
     margin = check_share("margin", margin)
     nodes = Nodes.of(sequences)
@@ -141,7 +140,8 @@ def homology_graph(
     )
 
 
-def _check_evalue(evalue: Any) -> float:
-    if not isinstance(evalue, int | float) or isinstance(evalue, bool) or not 0 < evalue <= 1000:
+def check_evalue(evalue: Any) -> float:
+    """Return a number above 0, up to 1000, as float, or raise."""
+    if not isinstance(evalue, Real) or isinstance(evalue, bool) or not 0 < evalue <= 1000:
         raise DataError(f"evalue is {evalue!r}; expected a number above 0, up to 1000.")
     return float(evalue)

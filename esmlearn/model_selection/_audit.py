@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from esmlearn.clustering._build import check_evalue, check_share
 from esmlearn.exceptions import DataError
 from esmlearn.model_selection._crossings import NodeHits, Proteins, named_splits
 from esmlearn.model_selection._leakage_report import DEFINITIONS, OVERALL, LeakageReport
@@ -43,9 +44,10 @@ def audit_leakage(
     sequences : array-like of str of shape (n_rows,)
         Proteins.
     splits : array-like, list, dict or splitter
-        One fold label per row (negative: in no fold); a list of (train, test) row indices; a dict
-        or :class:`TrainValidationTestSplit` with the rows of ``"train"``, ``"validation"``,
-        ``"test"``; or a splitter, whose ``split(sequences, y)`` is called.
+        One fold label per row (negative: in no fold); (train, test) row indices or masks of each
+        split, as ``split`` returns them; a dict or :class:`TrainValidationTestSplit` with the rows
+        of ``"train"``, ``"validation"``, ``"test"``; or a splitter, whose ``split(sequences, y)``
+        is called.
     y : array-like of shape (n_rows,), default=None
         The target: copies of a sequence with different targets are reported.
     identity : float, default=0.3
@@ -82,6 +84,7 @@ def audit_leakage(
     >>> audit_leakage(sequences, [0, 1, 0, 1, 0, 1]).overall("A")
     1.0
     """
+    identity, evalue = check_share("identity", identity), check_evalue(evalue)
     known = check_sequences(sequences, name="sequences")
     proteins = Proteins(known)
     named = named_splits(splits, known, y)
@@ -279,6 +282,6 @@ def _conflicts(proteins: Proteins, y: ArrayLike | None) -> pd.DataFrame:
         counts = np.bincount(proteins.node)
         for node in np.flatnonzero(counts > 1):
             rows = np.flatnonzero(proteins.node == node)
-            if len(np.unique(target[rows])) > 1:
+            if len(pd.DataFrame(target[rows]).drop_duplicates()) > 1:
                 found.append({"rows": rows.tolist(), "targets": target[rows].tolist()})
     return pd.DataFrame(found, columns=["rows", "targets"])

@@ -1,5 +1,6 @@
 """The independent search behind an audit: who among the test rows resembles who in training."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,9 @@ def named_splits(splits: Any, sequences: list[str], y: ArrayLike | None) -> list
     """Return (name, train, test) for every way of writing splits that `audit_leakage` takes."""
     n_rows = len(sequences)
     if hasattr(splits, "split"):
-        splits = list(splits.split(sequences, y))
+        splits = splits.split(sequences, y)
+    if isinstance(splits, Iterator):  # what a splitter's `split` returns
+        splits = list(splits)
     if isinstance(splits, TrainValidationTestSplit):
         splits = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     if isinstance(splits, dict):
@@ -27,6 +30,8 @@ def named_splits(splits: Any, sequences: list[str], y: ArrayLike | None) -> list
         named = _splits_of_labels(np.asarray(splits))
     else:
         named = [(str(i), *_pair(pair, i)) for i, pair in enumerate(splits)]
+    if not named:
+        raise DataError("there are no splits to audit; expected at least one.")
     return [
         (name, _check(train, name, n_rows), _check(test, name, n_rows))
         for name, train, test in named
@@ -41,7 +46,7 @@ def _splits_of_parts(parts: dict[str, Any]) -> list[Split]:
             f"the parts are named {sorted(parts)}; expected 'train' with 'validation', 'test' or "
             f"both."
         )
-    arrays = {name: np.asarray(rows, dtype=np.intp) for name, rows in parts.items()}
+    arrays = {name: np.asarray(rows) for name, rows in parts.items()}
     named: list[Split] = [
         (n, arrays["train"], arrays[n]) for n in ("validation", "test") if n in arrays
     ]
@@ -76,8 +81,12 @@ def _pair(pair: Any, index: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 def _check(rows: ArrayLike, name: str, n_rows: int) -> NDArray[np.intp]:
     indices = np.asarray(rows)
-    if indices.dtype == bool and len(indices) == n_rows:
-        return np.flatnonzero(indices)
+    if indices.dtype == bool:
+        if indices.shape != (n_rows,):
+            raise DataError(
+                f"split {name!r} has a mask of shape {indices.shape}; expected ({n_rows},)."
+            )
+        indices = np.flatnonzero(indices)
     indices = indices.astype(np.intp)
     bad = np.flatnonzero((indices < 0) | (indices >= n_rows))
     if len(bad):

@@ -188,6 +188,9 @@ def test_the_report_is_plain_data(proteins):
         ([[0, 1, 2]], r"splits\[0\] is no pair"),
         ([([0, 1], [2, 99])], "has the row 99; expected rows 0-39"),
         ([([0, 1], [])], "has an empty part"),
+        ([([True, False], [False, True])], r"mask of shape \(2,\); expected \(40,\)"),
+        ({"train": [0], "test": [True, False]}, r"mask of shape \(2,\); expected \(40,\)"),
+        ([], "no splits to audit"),
     ],
 )
 def test_splits_of_no_known_form(proteins, splits, message):
@@ -204,3 +207,33 @@ def test_the_sample_is_a_number_of_rows(proteins, n_sample):
 def test_y_goes_with_the_rows(proteins):
     with pytest.raises(DataError, match="y has 2 values; expected 40"):
         audit_leakage(proteins[0], np.arange(40) % 2, y=[1, 2])
+
+
+def test_every_way_to_write_a_split_says_the_same(proteins):
+    sequences, _ = proteins
+    folds = KFold(4, shuffle=True, random_state=0)
+    pairs = list(folds.split(sequences))
+    masks = [(~np.isin(range(40), test), np.isin(range(40), test)) for _, test in pairs]
+    expected = audit_leakage(sequences, pairs).table
+    for splits in (folds.split(sequences), iter(pairs), masks):
+        assert audit_leakage(sequences, splits).table.equals(expected)
+    (train, test), (train_mask, test_mask) = pairs[0], masks[0]
+    by_mask = audit_leakage(sequences, {"train": train_mask, "test": test_mask})
+    assert by_mask.table.equals(audit_leakage(sequences, {"train": train, "test": test}).table)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [({"identity": 30}, r"Did you mean 0\.3"), ({"evalue": 0}, "evalue is 0")],
+)
+def test_thresholds_that_nothing_can_reach_are_refused(proteins, parameters, message):
+    with pytest.raises(DataError, match=message):
+        audit_leakage(proteins[0], KFold(2), **parameters)
+
+
+def test_several_targets_conflict_only_where_they_differ(proteins):
+    sequences = [*proteins[0], proteins[0][0], proteins[0][1]]
+    y = np.column_stack([np.arange(42), np.arange(42) + 5])
+    y[40], y[41] = y[0], y[1] + [0, 1]
+    report = audit_leakage(sequences, KFold(2), y=y)
+    assert report.conflicts["rows"].tolist() == [[1, 41]]
