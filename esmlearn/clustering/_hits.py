@@ -168,12 +168,16 @@ class Hits:
         )
 
 
-# What BLOSUM62 gives each residue against itself: the most that a sequence can score.
+# What BLOSUM62 gives each residue against itself: the most that a sequence can score. B J O U Z
+# score as the residues that stand for them in a search.
 _SELF_SCORES = {"A": 4, "R": 5, "N": 6, "D": 6, "C": 9, "Q": 5, "E": 5, "G": 6, "H": 8, "I": 4}
 _SELF_SCORES |= {"L": 4, "K": 5, "M": 5, "F": 6, "P": 7, "S": 4, "T": 5, "W": 11, "Y": 7, "V": 4}
+_SELF_SCORES |= {"B": 6, "J": 4, "O": 5, "U": 9, "Z": 5}
 
 
 def never_significant(sequences: list[str], evalue: float) -> NDArray[np.bool_]:
-    """Tell which sequences are too short to be significant even against their own copy."""
+    """Tell which sequences are too short to be significant even against their own residues."""
     scores = [sum(_SELF_SCORES.get(residue, 0) for residue in sequence) for sequence in sequences]
-    return expect_values(scores, lengths_of(sequences)) > evalue
+    # X scores nothing, so the best match is a protein of the other residues alone.
+    n_residues = [len(sequence) - sequence.count("X") for sequence in sequences]
+    return expect_values(scores, np.maximum(n_residues, 1)) > evalue

@@ -119,6 +119,18 @@ def test_expect_values_follow_the_definition():
     assert never_significant(["MKVLA", "W" * 30], 1e-3).tolist() == [True, False]
 
 
+def test_unusual_letters_count_as_what_stands_for_them():
+    protein = "JJBJJZJJUJJOJJBJJZJJUJJOJJ"
+    assert exact_search([protein[:-1]], [protein]).target.tolist() == [0]
+    assert never_significant([protein], 1e-3).tolist() == [False]
+
+
+def test_unknown_residues_do_not_hide_a_match():
+    peptide = "MKWLATWGARQWED"
+    assert exact_search([peptide + "X" * 2000], [peptide]).target.tolist() == [0]
+    assert never_significant(["X" * 50], 1e-3).tolist() == [True]
+
+
 def test_min_identity_filters():
     a = "MKVLATGGARQWEDSTHNPYFCIMKVLRTGGAEQ"
     b = "W" + a[1:17] + "W" + a[18:]
