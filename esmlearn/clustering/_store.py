@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 import time
 import zipfile
 from collections import OrderedDict
@@ -21,8 +22,9 @@ _LOGGER = logging.getLogger(__name__)
 _IN_MEMORY = 4
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile)
 
-# Graphs of this process, newest last: (directory, content) -> graph.
+# Graphs of this process, newest last: (directory, content) -> graph. Threads share it.
 _MEMORY: "OrderedDict[tuple[str, str], HomologyGraph]" = OrderedDict()
+_MEMORY_LOCK = threading.Lock()
 
 
 def content_of(digests: NDArray[np.bytes_]) -> str:
@@ -50,8 +52,8 @@ class GraphStore:
         name = blake2b(key.encode(), digest_size=12).hexdigest()
         self.directory: Path | None = None
         if root is not None:
-            base = cache_directory("graphs") if root == "default" else Path(root)
-            self.directory = base / name
+            base = _default_root() if root == "default" else Path(root)
+            self.directory = None if base is None else base / name
         self._space = name if self.directory is None else str(self.directory.absolute())
 
     def find(self, digests: NDArray[np.bytes_]) -> tuple[HomologyGraph, str] | None:
@@ -65,11 +67,12 @@ class GraphStore:
 
     def find_superset(self, digests: NDArray[np.bytes_]) -> tuple[HomologyGraph, str] | None:
         """Return the subgraph of the smallest cached graph that holds these sequences."""
-        for content in sorted(c for space, c in _MEMORY if space == self._space):
-            graph = _MEMORY[self._space, content]
+        with _MEMORY_LOCK:
+            here = sorted((c, g) for (space, c), g in _MEMORY.items() if space == self._space)
+        for _, graph in here:
             if _is_subset(digests, graph.digests):
                 return _subgraph(graph, digests), "memory"
-        for content in self._larger_on_disk(len(digests)):
+        for content in self._as_large_on_disk(len(digests)):
             stored = self._read_digests(content)
             if stored is None or not _is_subset(digests, stored):
                 continue
@@ -113,17 +116,18 @@ class GraphStore:
         return self.directory / f"{content}.npz"
 
     def _remember(self, content: str, graph: HomologyGraph) -> HomologyGraph:
-        _MEMORY[self._space, content] = graph
-        _MEMORY.move_to_end((self._space, content))
-        while len(_MEMORY) > _IN_MEMORY:
-            _MEMORY.popitem(last=False)
+        with _MEMORY_LOCK:
+            _MEMORY[self._space, content] = graph
+            _MEMORY.move_to_end((self._space, content))
+            while len(_MEMORY) > _IN_MEMORY:
+                _MEMORY.popitem(last=False)
         return graph
 
-    def _larger_on_disk(self, n_nodes: int) -> list[str]:
+    def _as_large_on_disk(self, n_nodes: int) -> list[str]:
         if self.directory is None or not self.directory.is_dir():
             return []
         names = sorted(path.stem for path in self.directory.glob("*-*.npz"))
-        return [name for name in names if name.split("-")[0] > f"{n_nodes:09d}"]
+        return [name for name in names if name.split("-")[0] >= f"{n_nodes:09d}"]
 
     def _read_digests(self, content: str) -> NDArray[np.bytes_] | None:
         try:
@@ -146,6 +150,15 @@ class GraphStore:
             )
             return None
         return graph
+
+
+def _default_root() -> Path | None:
+    """Return the directory of cached graphs, or None where none can be made."""
+    try:
+        return cache_directory("graphs")
+    except OSError as error:
+        _LOGGER.warning("homology graphs cannot be cached: %s", error)
+        return None
 
 
 @contextmanager

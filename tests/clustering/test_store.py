@@ -4,11 +4,14 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from esmlearn.clustering import _search as search_module
 from esmlearn.clustering import _store as store_module
 from esmlearn.clustering import available_engines, count_searches, homology_graph
 from tests._proteins import make_families
@@ -118,6 +121,13 @@ def test_unwritable_cache_costs_no_result(tmp_path, caplog):
     assert "cannot be cached" in caplog.text
 
 
+def test_a_default_cache_that_cannot_be_made_costs_no_result(tmp_path, forget, monkeypatch, caplog):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ESMLEARN_CACHE", str(tmp_path / "file" / "cache"))
+    assert sources(homology_graph(SEQUENCES), homology_graph(SEQUENCES)) == ["search", "memory"]
+    assert "cannot be cached" in caplog.text
+
+
 def test_full_disk_costs_no_result(monkeypatch, caplog):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
@@ -189,6 +199,35 @@ def test_memory_is_bounded(forget):
     for end in range(2, 10):
         homology_graph([*SEQUENCES[1:end], "MKVLATGGARQWEDSTHNPYF"[:-end]], cache=None)
     assert len(store_module._MEMORY) <= store_module._IN_MEMORY
+
+
+def test_threads_share_the_memory(forget):
+    sets = [SEQUENCES[i : i + 2] for i in range(20)]
+
+    def look_up(start):
+        for i in range(100):
+            homology_graph(sets[(start + 7 * i) % len(sets)], cache=None)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(look_up, range(4)))
+    finally:
+        sys.setswitchinterval(interval)
+
+
+@pytest.mark.parametrize("process", ["the same", "another"])
+def test_auto_takes_the_same_graph_of_any_engine(forget, monkeypatch, process):
+    if available_engines()["mmseqs"] is None:
+        pytest.skip("there is no other engine")
+    homology_graph(SEQUENCES, engine="exact")
+    if process == "another":
+        forget()
+    monkeypatch.setattr(search_module, "AFFORDABLE_CELLS", 0)
+    graph = homology_graph(SEQUENCES)
+    assert graph.description["engine"] == "exact"
+    assert not graph.description["searched"]
 
 
 @pytest.mark.parametrize("n_known", [0, 1, 10, len(SEQUENCES)])
