@@ -2,9 +2,9 @@
 
 import os
 from dataclasses import replace
-from numbers import Real
 from typing import Any
 
+import numpy as np
 from joblib import effective_n_jobs
 
 from esmlearn.clustering._finder import GraphFinder
@@ -19,11 +19,13 @@ _DEFINITION = (
     "the protein's length; E = 0.041 * length of the shorter * 1e6 * exp(-0.267 * score)"
 )
 
+_NUMBER = (int, float, np.integer, np.floating)
+
 
 def check_share(name: str, value: Any) -> float:
     """Return a number between 0 and 1 as float, or raise."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value <= 1:
-        hint = f" Did you mean {value / 100}?" if isinstance(value, Real) and value > 1 else ""
+    if not isinstance(value, _NUMBER) or isinstance(value, bool) or not 0 <= value <= 1:
+        hint = f" Did you mean {value / 100}?" if isinstance(value, _NUMBER) and value > 1 else ""
         raise DataError(f"{name} is {value!r}; expected a number from 0 to 1.{hint}")
     return float(value)
 
@@ -142,6 +144,6 @@ def homology_graph(
 
 def check_evalue(evalue: Any) -> float:
     """Return a number above 0, up to 1000, as float, or raise."""
-    if not isinstance(evalue, Real) or isinstance(evalue, bool) or not 0 < evalue <= 1000:
+    if not isinstance(evalue, _NUMBER) or isinstance(evalue, bool) or not 0 < evalue <= 1000:
         raise DataError(f"evalue is {evalue!r}; expected a number above 0, up to 1000.")
     return float(evalue)

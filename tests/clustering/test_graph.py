@@ -151,6 +151,12 @@ def test_bad_parameters(name, value, message):
         homology_graph(FAMILIES, **{name: value})
 
 
+@pytest.mark.parametrize("number", [np.float32, np.float64])
+def test_thresholds_of_any_float_type(number):
+    graph = homology_graph(FAMILIES, identity=number(0.25), evalue=number(1e-3))
+    assert graph.description["thresholds"]["identity"] == 0.25
+
+
 def test_precomputed_edges():
     graph = HomologyGraph.from_edges(
         ["MKV", "AAA", "mkv", "CCC"],
