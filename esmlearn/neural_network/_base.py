@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -24,6 +23,7 @@ from esmlearn.exceptions import DataError, TrainingInterruptedWarning
 from esmlearn.neural_network._checks import check_finite
 from esmlearn.neural_network._inference import forward
 from esmlearn.neural_network._rows import Part, all_rows, draw, split_rows
+from esmlearn.utils._random import random_generator
 
 if TYPE_CHECKING:  # torch is imported by the first fit
     from esmlearn.neural_network._batches import Rows
@@ -192,8 +192,8 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
         continued = self._continues()
         plan = self._plan(n_outputs)
         start = self._start_weights(plan, table.X.shape[1]) if continued else None
-        rng = check_random_state(self.random_state)
-        seeds = rng.randint(np.iinfo(np.int32).max, size=self.n_estimators)
+        rng = random_generator(self.random_state)
+        seeds = rng.randint(np.iinfo(np.int32).max, size=(self.n_estimators,))
         train, valid = self._split(table, rng)
         if len(train.index) < 2:
             raise DataError(

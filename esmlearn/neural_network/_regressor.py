@@ -231,7 +231,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """Learn mean and scale of the training targets."""
         chosen = y[train.index]
         self.y_mean_ = np.average(chosen, axis=0, weights=train.weight)
-        spread = np.sqrt(np.average((chosen - self.y_mean_) ** 2, axis=0, weights=train.weight))
+        away = chosen - self.y_mean_
+        # Squares of fractions of this power of two neither overflow nor vanish.
+        unit = np.ldexp(1.0, np.frexp(np.abs(away).max(axis=0))[1] - 1)
+        spread = unit * np.sqrt(np.average((away / unit) ** 2, axis=0, weights=train.weight))
         self.y_scale_ = np.where(spread > 0, spread, 1.0)
 
     def _encode(self, y: np.ndarray) -> np.ndarray:

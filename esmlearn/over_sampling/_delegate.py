@@ -22,6 +22,7 @@ from esmlearn.exceptions import DataError
 from esmlearn.over_sampling._carrier import Carrier
 from esmlearn.over_sampling._families import Partners
 from esmlearn.over_sampling._neighbors import PairLog, TrackedKMeans, TrackedNeighbors, TrackedSVM
+from esmlearn.utils._random import random_generator
 
 SAMPLERS = {
     "random": RandomOverSampler,
@@ -83,8 +84,13 @@ def join(parts: list[Synthetic], rows: Rows) -> Synthetic:
 def make_sampler(sampler: Any, *, random_state: int | None) -> Any:
     """Return a fresh sampler, named or cloned, with the seed that is asked for."""
     fresh = SAMPLERS[sampler]() if isinstance(sampler, str) else clone(sampler)
-    if random_state is not None and "random_state" in fresh.get_params(deep=False):
-        fresh.set_params(random_state=random_state)
+    params = fresh.get_params(deep=False)
+    if "random_state" in params:
+        if random_state is None and params["random_state"] is None:
+            # a sampler without a seed would draw from NumPy's global generator
+            random_state = random_generator(None).randint(np.iinfo(np.int32).max)
+        if random_state is not None:
+            fresh.set_params(random_state=random_state)
     if hasattr(fresh, "_validate_params"):
         # Later the stand-ins of `_track` take the place of what the user may have got wrong.
         fresh._validate_params()

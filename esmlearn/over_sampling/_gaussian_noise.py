@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from esmlearn.over_sampling._base import LEVEL_CONSTRAINTS
 from esmlearn.over_sampling._delegate import Rows, Synthetic, join
 from esmlearn.over_sampling._growing import GrowingSampler
 from esmlearn.over_sampling._regions import TargetRegions
+from esmlearn.utils._random import random_generator
 
 
 class GaussianNoiseOverSampler(GrowingSampler):
@@ -110,7 +110,7 @@ class GaussianNoiseOverSampler(GrowingSampler):
         self.random_state = random_state
 
     def _fit_resample(self, rows: Rows) -> tuple[Any, NDArray]:
-        random_state = check_random_state(self.random_state)
+        random_state = random_generator(self.random_state)
         n_new = self._plan()
         parts = [
             self._noisy_copies(rows, region, n, random_state) for region, n in n_new.items() if n

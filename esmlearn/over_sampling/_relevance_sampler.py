@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from esmlearn.exceptions import ResamplingWarning
 from esmlearn.over_sampling._base import BaseRegionSampler, take_rows
 from esmlearn.over_sampling._delegate import Rows
 from esmlearn.over_sampling._regions import TargetRegions
+from esmlearn.utils._random import random_generator
 
 
 class RelevanceSampler(BaseRegionSampler):
@@ -91,7 +91,7 @@ class RelevanceSampler(BaseRegionSampler):
         self.random_state = random_state
 
     def _fit_resample(self, rows: Rows) -> tuple[Any, NDArray]:
-        random_state = check_random_state(self.random_state)
+        random_state = random_generator(self.random_state)
         relevance = self.regions_.relevance(rows.y)
         plan = self._plan()
         added = _draw(random_state, relevance, plan["add"], replace=True)

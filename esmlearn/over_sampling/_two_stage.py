@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from esmlearn.exceptions import ResamplingWarning
 from esmlearn.over_sampling._regions import TargetRegions, check_region_numbers, make_regions
+from esmlearn.utils._random import random_generator
 
 
 class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -242,10 +243,11 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self, X: NDArray, inside: NDArray, region: int, groups: ArrayLike | None
     ) -> list[tuple[NDArray, NDArray]]:
         """Folds for a region's threshold; each leaves members and others to train on."""
+        unseeded = self.random_state is None
         how = {
             "n_splits": min(self.cv, int(inside.sum())),
             "shuffle": True,
-            "random_state": self.random_state,
+            "random_state": random_generator(None) if unseeded else self.random_state,
         }
         if groups is not None:
             splits = list(StratifiedGroupKFold(**how).split(X, inside, groups))
@@ -272,7 +274,8 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     def _make_classifier(self) -> Any:
         if self.classifier is not None:
             return clone(self.classifier)
-        return make_pipeline(StandardScaler(), SVC(class_weight="balanced"))
+        # The seed decides nothing, but without one SVC moves NumPy's global generator on.
+        return make_pipeline(StandardScaler(), SVC(class_weight="balanced", random_state=0))
 
     def _make_regressor(self) -> Any:
         if self.regressor is not None:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from imblearn.over_sampling import SMOTE
 from sklearn.base import clone
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError
 
 from esmlearn.exceptions import DataError, ResamplingWarning
@@ -26,6 +25,7 @@ from esmlearn.over_sampling._delegate import (
     random_copies,
 )
 from esmlearn.over_sampling._families import Partners
+from esmlearn.utils._random import random_generator
 
 SHORTFALL = 0.05  # rounding (ADASYN) costs less than this
 
@@ -134,8 +134,7 @@ class Work:
         if reason:
             self._note(region, reason)
         self.used[region] = "RandomOverSampler"
-        seed = self._seed(sampler)
-        generator = np.random.RandomState() if seed is None else check_random_state(seed)
+        generator = random_generator(self._seed(sampler))
         return random_copies(self.rows, region, self.n_new[region], generator)
 
     def _seed(self, sampler: Any) -> Any:

@@ -298,6 +298,22 @@ def test_number_of_torch_threads_changes_neither_bits_nor_itself(table):
     np.testing.assert_array_equal(*predictions)
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-9, 1e300])
+def test_targets_of_any_size_are_learnt_alike(table, scale):
+    X, y, _ = table
+    expected = MLPRegressor(**FAST).fit(X, y).predict(X)
+    found = MLPRegressor(**FAST).fit(X, scale * y).predict(X)
+    np.testing.assert_allclose(found, scale * expected, rtol=1e-2)
+
+
+def test_without_a_seed_no_global_random_state_is_moved(problem):
+    net, X, y, _ = problem
+    before = np.random.get_state()[1:3]  # noqa: NPY002
+    clone(net).set_params(random_state=None).fit(X, y)
+    np.testing.assert_array_equal(np.random.get_state()[1], before[0])  # noqa: NPY002
+    assert np.random.get_state()[2] == before[1]  # noqa: NPY002
+
+
 def test_no_global_random_state_is_read_or_set(problem):
     net, X, y, _ = problem
     expected = clone(net).fit(X, y).predict(X)

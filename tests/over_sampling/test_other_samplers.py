@@ -144,3 +144,13 @@ class TestRelevanceSampling:
         X, y = data
         sampler = RelevanceSampler(regions=TargetRegions("density"), random_state=0)
         assert len(sampler.fit_resample(X, y)[1]) == 500
+
+
+@pytest.mark.parametrize(
+    "sampler", [GaussianNoiseOverSampler(), RegionUnderSampler(), RelevanceSampler()], ids=repr
+)
+def test_without_a_seed_no_global_random_state_is_moved(sampler):
+    X, y, _ = make_long_tail(200, 4)
+    before = np.random.get_state()[2]  # noqa: NPY002
+    sampler.fit_resample(X, y)
+    assert np.random.get_state()[2] == before  # noqa: NPY002

@@ -150,8 +150,14 @@ def test_seed_of_sampler_is_kept_unless_one_is_given(data):
 def test_no_global_random_state_is_touched(data):
     X, y, _ = data
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    RegionOverSampler("smote", regions=EDGES, rare=[2], random_state=0).fit_resample(X, y)
+    position = np.random.get_state()[2]  # noqa: NPY002
+    for seed in (0, None):
+        for sampler in ("random", "smote", SMOTE()):
+            RegionOverSampler(sampler, regions=EDGES, rare=[2], random_state=seed).fit_resample(
+                X, y
+            )
     assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    assert np.random.get_state()[2] == position  # noqa: NPY002
 
 
 def test_records(data):

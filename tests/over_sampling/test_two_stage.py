@@ -99,6 +99,13 @@ def test_pickle_and_same_seed(data):
     assert_array_equal(model.fit(X, y).predict(X), again.predict(X))
 
 
+def test_without_a_seed_no_global_random_state_is_moved(data):
+    X, y = data
+    before = np.random.get_state()[2]  # noqa: NPY002
+    TwoStageRegressor(regions=[65.0], rare=[1]).fit(X, y)
+    assert np.random.get_state()[2] == before  # noqa: NPY002
+
+
 def test_rare_rows_of_one_family_are_learned_and_said_to_be(data):
     X, y = data
     families = np.arange(len(y))
