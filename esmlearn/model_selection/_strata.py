@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -111,17 +112,23 @@ def _check_target(y: ArrayLike | None, n_rows: int, *, name: str = "y") -> NDArr
             f"{name} has shape {target.shape}; expected ({n_rows},), one value per sequence. "
             f"Use stratify=False for several targets."
         )
-    missing = np.array([value is None or value != value for value in target.tolist()], dtype=bool)
+    missing = np.asarray(pd.isna(target))
     if missing.any():
         index = int(np.flatnonzero(missing)[0])
         raise DataError(
             f"{name}[{index}] is {target[index]!r}; expected a value for every sequence. Remove "
             f"rows without a target first, or use stratify=False."
         )
+    if target.dtype == object and all(_is_number(value) for value in target):
+        target = np.array(target.tolist())  # a number in a mixed table is a number all the same
     if target.dtype.kind == "f" and np.isinf(target).any():
         index = int(np.flatnonzero(np.isinf(target))[0])
         raise DataError(f"{name}[{index}] is {target[index]!r}; expected a finite number.")
     return target
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _class_strata(y: NDArray[Any], kind: str) -> Strata:

@@ -51,6 +51,16 @@ def test_string_targets_of_any_container(y):
     assert strata(y).codes.tolist() == [0, 1, 0]
 
 
+def test_numbers_of_type_object_are_numbers():
+    y = np.random.default_rng(0).lognormal(size=200)
+    for numbers in (y, np.arange(200), np.arange(200) % 3):
+        expected, given = strata(numbers), strata(np.array(numbers.tolist(), dtype=object))
+        assert given.kind == expected.kind
+        assert given.names == expected.names
+        assert given.codes.tolist() == expected.codes.tolist()
+    assert strata(np.array([True, False], dtype=object)).kind == "classes"
+
+
 def test_a_continuous_target_gets_finer_bins_in_its_tails():
     y = np.random.default_rng(0).lognormal(size=2000)
     result = strata(y, min_rows=10)
@@ -98,6 +108,7 @@ def test_false_does_not_look_at_y():
         (None, Halves(), "needs y, but y is None"),
         ([1.5, np.nan, 2.0], "auto", r"y\[1\] is .*nan"),
         (["a", None, "b"], "auto", r"y\[1\] is None"),
+        (pd.Series(["a", pd.NA], dtype="string"), "auto", r"y\[1\] is <NA>"),
         ([1.5, np.inf, 2.0], "auto", r"y\[1\] is .*inf"),
         (np.zeros((3, 2)), "auto", "stratify=False for several targets"),
         ([1.5, 2.5], ["a"], r"stratify has shape \(1,\); expected \(2,\)"),
