@@ -144,6 +144,7 @@ class HomologySplitter(BaseEstimator):
 
     def _graph(self, sequences: list[str]) -> HomologyGraph:
         if isinstance(self.reference, HomologyGraph):
+            self._check_reach(self.reference)
             return self.reference.restrict(sequences)
         graph = homology_graph(
             sequences if self.reference is None else self.reference,
@@ -156,6 +157,27 @@ class HomologySplitter(BaseEstimator):
             n_jobs=self.n_jobs,
         )
         return graph if self.reference is None else graph.restrict(sequences)
+
+    def _check_reach(self, graph: HomologyGraph) -> None:
+        """Refuse a graph that lacks some of the homologs by this splitter's thresholds."""
+        made = graph.description.get("lowered_thresholds")
+        if made is None:  # precomputed edges are what the user says they are
+            return
+        strictness = ("any", "shorter", "both").index
+        any_coverage = made["coverage_mode"] == "any" or made["coverage"] == 0
+        reaches = (
+            made["identity"] <= self.identity,
+            made["evalue"] >= self.evalue,
+            any_coverage or made["coverage"] <= self.coverage,
+            any_coverage or strictness(made["coverage_mode"]) <= strictness(self.coverage_mode),
+        )
+        if not all(reaches):
+            wanted = {name: getattr(self, name) for name in made}
+            raise DataError(
+                f"reference is a graph of the pairs that reach {made}; expected one that holds "
+                f"those of {wanted}. Make the graph with these thresholds, or pass the sequences "
+                f"as reference."
+            )
 
     def _strata(self, y: Any, n_rows: int, min_rows: int) -> Strata:
         return make_strata(y, n_rows=n_rows, stratify=self.stratify, min_rows=min_rows)
@@ -188,7 +210,8 @@ def sequences_of(X: Any, groups: Any) -> list[str]:
 def _same_proteins(sequences: list[str], groups: Any) -> bool:
     if not is_sequence_like(groups):
         return False
-    return [remove_gaps(s) for s in sequences] == [remove_gaps(str(g)) for g in list(groups)]
+    given = check_sequences(groups, name="groups")
+    return [remove_gaps(s) for s in sequences] == [remove_gaps(g) for g in given]
 
 
 def _canonical_labels(

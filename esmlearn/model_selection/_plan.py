@@ -123,7 +123,7 @@ class FoldPlanner:
             if deviation <= 1:
                 break
         if best is None and counts.shape[1] > 1:
-            return self._plan_by_size(adjacency, counts)
+            return self._plan_by_size(adjacency, counts, purge)
         if best is None:
             raise InsufficientComponentsError(
                 f"the {len(size)} homology components, the largest of {int(size.max())} rows, "
@@ -132,9 +132,11 @@ class FoldPlanner:
             )
         return best
 
-    def _plan_by_size(self, adjacency: csr_array, counts: NDArray[np.int64]) -> FoldPlan:
+    def _plan_by_size(
+        self, adjacency: csr_array, counts: NDArray[np.int64], purge: csr_array | None
+    ) -> FoldPlan:
         """Return a plan that balances sizes alone, because balanced strata leave a part empty."""
-        plan = self.plan(adjacency, counts.sum(axis=1, keepdims=True))
+        plan = self.plan(adjacency, counts.sum(axis=1, keepdims=True), purge)
         warnings.warn(
             f"{counts.shape[1]} strata are too many for parts of "
             f"{_round(self.fractions * counts.sum())} rows; the parts are balanced by size alone. "

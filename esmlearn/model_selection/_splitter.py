@@ -122,7 +122,8 @@ class CDHitGroupSplitter(PlannedSplitter):
         Threads of the search; the folds do not depend on it.
     reference : array-like of str or HomologyGraph, default=None
         All sequences that will ever be split, or their graph. Parts of them (inner folds) are then
-        looked up. Without it, the cache finds the graph of a superset by content.
+        looked up. Without it, the cache finds the graph of a superset by content. A graph is used
+        with all its edges; one whose thresholds are stricter than these is refused.
     extra_edges : array-like of str of shape (n_edges, 2), default=None
         Pairs of sequences that must not be separated either, such as
         ``LeakageReport.extra_edges``.

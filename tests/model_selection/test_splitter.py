@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -16,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 from esmlearn.clustering import HomologyGraph, available_engines, count_searches
 from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.model_selection import CDHitGroupSplitter, CDHitShuffleSplit
+from esmlearn.model_selection._plan import FoldPlanner
 from tests._proteins import make_families, random_protein
 from tests.model_selection._graphs import graphs, modular_graph
 
@@ -445,3 +447,37 @@ def test_more_classes_than_a_part_can_hold_are_balanced_by_size(families):
         ((train, test),) = splitter.split(sequences, family)
     assert (len(train), len(test)) == (54, 6)
     assert not splitter.description_["stratified"]
+
+
+def test_balance_by_size_keeps_the_purge_margin():
+    nothing = csr_array((21, 21), dtype=bool)
+    joined = csr_array(([True, True], ([0, 20], [20, 0])), shape=(21, 21))
+    counts = np.vstack([3 * np.eye(20, dtype=np.int64), np.eye(20, dtype=np.int64)[:1]])
+    planner = FoldPlanner(np.array([0.1, 0.9]), largest_first=False)
+    with pytest.warns(UserWarning, match="20 strata are too many"):
+        assert planner.plan(joined, counts, nothing).adjacency is nothing
+
+
+@pytest.mark.parametrize("made", [{"identity": 0.9}, {"coverage_mode": "both"}, {"evalue": 1e-9}])
+def test_a_graph_that_lacks_homologs_is_refused(families, made):
+    sequences, _ = families
+    graph = HomologyGraph.from_sequences(sequences, **made)
+    with pytest.raises(DataError, match="graph of the pairs that reach"):
+        CDHitGroupSplitter(3, reference=graph).split(sequences)
+    kept = CDHitGroupSplitter(3, reference=graph, **made).split(sequences)
+    assert sum(len(test) for _, test in kept) == len(sequences)
+
+
+def test_a_graph_of_more_homologs_serves(families):
+    sequences, _ = families
+    graph = HomologyGraph.from_sequences(sequences, identity=0, coverage=0, coverage_mode="any")
+    for mode in ("any", "shorter", "both"):
+        list(CDHitGroupSplitter(3, reference=graph, coverage_mode=mode).split(sequences))
+
+
+@pytest.mark.parametrize("container", [pd.DataFrame, pd.Series, np.array])
+def test_sequences_may_be_groups_as_well(families, container):
+    sequences, _ = families
+    groups = container([s.lower() for s in sequences])
+    splits = list(CDHitGroupSplitter(3).split(sequences, None, groups))
+    assert sum(len(test) for _, test in splits) == len(sequences)
