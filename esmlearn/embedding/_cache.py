@@ -123,17 +123,21 @@ class EmbeddingCache:
 
     # Spaces --------------------------------------------------------------------------------------
 
-    def _space(self, fingerprint: str, description: Mapping[str, Any] | None = None) -> int | None:
-        connection = self._connection()
+    def _space(self, fingerprint: str) -> int | None:
         query = "SELECT id FROM space WHERE fingerprint = ?"
-        row = connection.execute(query, (fingerprint,)).fetchone()
-        if row is None and description is not None and not self._read_only:
-            connection.execute(
-                "INSERT OR IGNORE INTO space (fingerprint, description) VALUES (?, ?)",
-                (fingerprint, json.dumps(dict(description))),
-            )
-            row = connection.execute(query, (fingerprint,)).fetchone()
+        row = self._connection().execute(query, (fingerprint,)).fetchone()
         return None if row is None else int(row[0])
+
+    def _make_space(self, fingerprint: str, description: Mapping[str, Any] | None) -> int:
+        """Return the number of a space, which is made if it is new; inside a transaction."""
+        known = self._space(fingerprint)
+        if known is not None:
+            return known
+        made = self._connection().execute(
+            "INSERT INTO space (fingerprint, description) VALUES (?, ?)",
+            (fingerprint, json.dumps(dict(description or {}))),
+        )
+        return int(made.lastrowid or 0)
 
     def _file(self, fingerprint: str) -> Path:
         return self.directory / f"{fingerprint}.f32"
@@ -157,6 +161,19 @@ class EmbeddingCache:
         """
         entries = self._entries(fingerprint, digests)
         return np.fromiter((d in entries for d in digests), dtype=bool, count=len(digests))
+
+    @contextmanager
+    def _refuse_damage(self) -> Iterator[None]:
+        """Turn what SQLite says of a damaged index into one clear error."""
+        try:
+            yield
+        except sqlite3.OperationalError:
+            raise  # the disk's fault, or another process's
+        except sqlite3.DatabaseError as error:
+            raise CacheError(
+                f"The index of the embedding cache {self.directory} is damaged ({error}). Delete "
+                f"the folder: everything in it can be computed again."
+            ) from error
 
     def _entries(
         self, fingerprint: str, digests: Sequence[bytes]
@@ -199,7 +216,8 @@ class EmbeddingCache:
         vectors : ndarray of float32 of shape (n_digests, width) or list of ndarray
             Rows not found are undefined.
         """
-        entries = self._entries(fingerprint, digests)
+        with self._refuse_damage():
+            entries = self._entries(fingerprint, digests)
         found = np.fromiter((d in entries for d in digests), dtype=bool, count=len(digests))
         rows = np.flatnonzero(found)
         names = [d for d in digests if d in entries]
@@ -226,9 +244,18 @@ class EmbeddingCache:
         space = self._space(fingerprint)
         if self._read_only or space is None:
             return
-        self._connection().executemany(
-            "DELETE FROM vector WHERE space = ? AND digest = ?", [(space, d) for d in digests]
-        )
+        try:
+            with transaction(self._connection()) as connection:
+                connection.executemany(
+                    "DELETE FROM vector WHERE space = ? AND digest = ?",
+                    [(space, d) for d in digests],
+                )
+        except sqlite3.OperationalError as error:
+            # going on would wait for ever for what the index calls finished
+            raise CacheError(
+                f"The embedding cache {self.directory} holds damaged vectors and cannot be written "
+                f"({error}). Make room on the disk, pass cache= another folder, or delete it."
+            ) from error
 
     # Writing -------------------------------------------------------------------------------------
 
@@ -258,11 +285,13 @@ class EmbeddingCache:
         stored : bool
             False where the cache is read-only or the disk is full; a warning has said so.
         """
-        space = self._space(fingerprint, description or {})
-        if self._read_only or space is None:
+        connection = self._connection()
+        if self._read_only:
             return False
         try:
-            with transaction(self._connection()) as connection:
+            with self._refuse_damage(), transaction(connection):
+                # inside, because another process may clear the cache at any moment
+                space = self._make_space(fingerprint, description)
                 self._append(connection, space, fingerprint, digests, vectors)
         except (sqlite3.OperationalError, OSError) as error:
             self._warn(
@@ -329,11 +358,12 @@ class EmbeddingCache:
             True where the owner is now the one who computes; False where a vector is there
             already, or another living owner is at it.
         """
-        space = self._space(fingerprint, description or {})
-        if self._read_only or space is None:
+        connection = self._connection()
+        if self._read_only:
             return np.ones(len(digests), dtype=bool)
         try:
-            with transaction(self._connection()) as connection:
+            with self._refuse_damage(), transaction(connection):
+                space = self._make_space(fingerprint, description)
                 known = self.contains(fingerprint, digests)
                 claims = ClaimTable(connection, space, owner)
                 return np.array(
@@ -359,12 +389,12 @@ class EmbeddingCache:
         owner : str
             Who claimed them.
         """
-        space = self._space(fingerprint)
-        if self._read_only or space is None:
-            return
         try:
+            space = self._space(fingerprint)
+            if self._read_only or space is None:
+                return
             ClaimTable(self._connection(), space, owner).release(digests)
-        except sqlite3.OperationalError:
+        except sqlite3.Error:
             logger.warning("claims could not be released; they lapse with their owner")
 
     @contextmanager

@@ -3,6 +3,7 @@ import pickle
 import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -157,6 +158,28 @@ def test_a_damaged_index_is_one_clear_error(checkpoint, tmp_path):
         ESMEmbedder(checkpoint, cache=tmp_path).transform(["MKV"])
 
 
+def test_an_index_with_damaged_pages_is_one_clear_error(checkpoint, tmp_path):
+    with EmbeddingCache(tmp_path) as cache:
+        digests = [sequence_digest("A" * i) for i in range(1, 1000)]
+        cache.put("space", digests, np.ones((999, 4), dtype=np.float32))
+        cache._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    index = tmp_path / "index.sqlite"
+    good = index.read_bytes()
+    index.write_bytes(good[: 4 * 4096] + b"\x7f" * (len(good) - 4 * 4096))
+    with pytest.raises(CacheError, match=r"is damaged.*Delete the folder"):
+        EmbeddingCache(tmp_path).get("space", digests, width=4)
+
+
+def test_another_process_may_clear_the_cache_at_any_moment(cache, vectors, tmp_path):
+    cache.put("space", DIGESTS[:1], vectors[:1])
+    with cache.keep_claims() as owner:
+        assert cache.claim("space", DIGESTS[1:], owner=owner).all()
+        EmbeddingCache(tmp_path / "cache").clear()
+        assert cache.put("space", DIGESTS[1:], vectors[1:])
+        cache.release("other", DIGESTS, owner=owner)
+    assert cache.get("space", DIGESTS, width=8)[0].tolist() == [False, True, True]
+
+
 def test_a_path_that_is_a_file_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match="cannot be used"):
@@ -180,6 +203,21 @@ def test_a_full_disk_costs_the_storing_not_the_result(checkpoint, proteins, cach
     assert cache.n_computed == 0
     embedder.transform(proteins)
     assert cache.n_computed == len(set(proteins))
+
+
+def test_a_disk_that_is_full_for_the_index_costs_the_storing_alone(checkpoint, proteins, cache):
+    expected = ESMEmbedder(checkpoint, cache=None).transform(proteins)
+    connection = cache._connection()
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    with suppress(sqlite3.OperationalError):  # until not even a small row fits
+        for i in range(10_000):
+            connection.execute(
+                "INSERT INTO space (fingerprint, description) VALUES (?, '{}')", (i,)
+            )
+    with pytest.warns(UserWarning, match="cannot be written .*full"):
+        found = ESMEmbedder(checkpoint, cache=cache).transform(proteins)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_a_read_only_cache_is_read_and_not_written(checkpoint, proteins, tmp_path, monkeypatch):
