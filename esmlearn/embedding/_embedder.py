@@ -385,6 +385,8 @@ def _resolve_layers(layer: int | Sequence[int], info: ModelInfo) -> tuple[int, .
     asked = list(layer) if isinstance(layer, Sequence) else [int(layer)]
     resolved = []
     for number in asked:
+        if not isinstance(number, Integral):
+            raise DataError(f"layer={layer!r} has {number!r}; expected whole numbers.")
         if not -info.n_layers - 1 <= number <= info.n_layers:
             raise DataError(
                 f"layer={number} does not exist in {info.name}; expected 0 (token embedding) to "

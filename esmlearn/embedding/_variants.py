@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, Self
@@ -22,7 +23,7 @@ from esmlearn.embedding._identity import identify
 from esmlearn.embedding._registry import Encoder, resolve_model
 from esmlearn.embedding._settings import Settings
 from esmlearn.exceptions import DataError
-from esmlearn.utils._sequences import STANDARD_RESIDUES, check_sequences
+from esmlearn.utils._sequences import STANDARD_RESIDUES, as_items, check_sequences
 
 _MUTATION = re.compile(r"([A-Za-z])(\d+)([A-Za-z])")
 
@@ -188,7 +189,7 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if isinstance(X, str):
             raise DataError(f"X is a single str; expected a list of variants. Pass [{X!r}].")
         parsed = []
-        for index, variant in enumerate(X):
+        for index, variant in enumerate(as_items(X, "X")):
             if not isinstance(variant, str):
                 raise DataError(f"X[{index}] is {variant!r}; expected a variant as str.")
             try:
@@ -209,6 +210,10 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 f"neither mutations such as K2R:Q9E nor a sequence of {len(self.wild_type_)} "
                 f"residues."
             )
+        positions = Counter(position for _, position, _ in triples)
+        twice = [position for position, n in positions.items() if n > 1]
+        if twice:
+            raise DataError(f"position {twice[0]} is mutated more than once.")
         return [self._check_mutation(*triple) for triple in triples]
 
     def _check_mutation(self, own: str, position: int, mutant: str) -> tuple[int, int, int]:

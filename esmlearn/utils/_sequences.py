@@ -21,7 +21,7 @@ _ALLOWED_BYTES = _STANDARD_BYTES + AMBIGUOUS_RESIDUES.encode("ascii") + _GAP_BYT
 _REMOVE_GAPS = str.maketrans("", "", GAP_CHARACTERS)
 
 
-def _as_items(X: Any, name: str) -> list[Any]:
+def as_items(X: Any, name: str) -> list[Any]:
     """Return the items of any one-dimensional container of sequences."""
     if isinstance(X, str | bytes):
         raise DataError(
@@ -29,7 +29,7 @@ def _as_items(X: Any, name: str) -> list[Any]:
             f"sequences. Pass [{name}] for one sequence."
         )
     if hasattr(X, "column_names") and len(X.column_names) == 1:  # pyarrow's table of one column
-        return _as_items(X[X.column_names[0]], name)
+        return as_items(X[X.column_names[0]], name)
     for method in ("to_pylist", "to_list"):  # pyarrow; polars and pandas
         if hasattr(X, method):
             return list(getattr(X, method)())
@@ -39,7 +39,7 @@ def _as_items(X: Any, name: str) -> list[Any]:
                 f"{name} is a table of {len(X.columns)} columns; expected one column of sequences. "
                 f"Pass the column itself."
             )
-        return _as_items(X[X.columns[0]], name)
+        return as_items(X[X.columns[0]], name)
     if isinstance(X, np.ndarray):
         if X.ndim == 2 and X.shape[1] == 1:
             X = X[:, 0]
@@ -92,7 +92,7 @@ def check_sequences(X: Any, *, name: str = "X", min_sequences: int = 1) -> list[
         If an item is no str, is empty or holds another character; the message names the index,
         the character and its position.
     """
-    items = _as_items(X, name)
+    items = as_items(X, name)
     if len(items) < min_sequences:
         raise DataError(f"{name} has {len(items)} sequence(s); expected at least {min_sequences}.")
     sequences = []
@@ -120,7 +120,7 @@ def check_sequences(X: Any, *, name: str = "X", min_sequences: int = 1) -> list[
 def is_sequence_like(X: Any) -> bool:
     """Tell whether `X` looks like a container of str rather than of numbers."""
     try:
-        items = _as_items(X, "X")
+        items = as_items(X, "X")
     except DataError:
         return False
     return bool(items) and isinstance(items[0], str)
@@ -158,7 +158,7 @@ def count_sequence_features(sequences: Any) -> dict[str, int]:
     >>> counts["n_distinct"], counts["n_lower_case"], counts["n_ambiguous"], counts["n_gapped"]
     (2, 1, 1, 1)
     """
-    given = _as_items(sequences, "sequences")
+    given = as_items(sequences, "sequences")
     upper = check_sequences(given, name="sequences", min_sequences=0)
     distinct = Counter(upper)
     # what is left without the standard residues; nothing for nearly every sequence

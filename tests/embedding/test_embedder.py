@@ -226,6 +226,8 @@ def test_parameters_that_fit_no_model_are_refused(checkpoints):
         ESMEmbedder(checkpoints["esm2"], layer=4).fit(["MKV"])
     with pytest.raises(DataError, match="several different ones"):
         ESMEmbedder(checkpoints["esm2"], layer=[3, -1]).fit(["MKV"])
+    with pytest.raises(DataError, match=r"1\.7; expected whole numbers"):
+        ESMEmbedder(checkpoints["esm2"], layer=[1.7]).fit(["MKV"])
     with pytest.raises(DataError, match="model is an empty list"):
         ESMEmbedder([]).fit(["MKV"])
     with pytest.raises(DataError, match="device='nonsense'"):

@@ -1,6 +1,9 @@
 import pickle
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from sklearn.base import clone
@@ -55,6 +58,21 @@ def test_mutations_add_up_and_sequences_are_read(scorer):
     np.testing.assert_allclose(double, np.full((3, 1), single[:2].sum()), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "container",
+    [
+        lambda v: pd.Series(v, index=[7, 8]),
+        lambda v: pd.DataFrame({"mutant": v}),
+        pl.Series,
+        pa.array,
+        np.array,
+    ],
+)
+def test_any_container_of_variants_is_taken(container, scorer):
+    expected = scorer.transform(["K2R", "Q9E"])
+    np.testing.assert_array_equal(scorer.transform(container(["K2R", "Q9E"])), expected)
+
+
 def test_several_models_are_averaged(checkpoints):
     paths = [checkpoints["esm1v"], checkpoints["esm1b"]]
     parts = [ESMVariantScorer(p, wild_type=WILD_TYPE).fit().transform(["K2R"]) for p in paths]
@@ -67,6 +85,7 @@ def test_several_models_are_averaged(checkpoints):
     [
         ("A2R", r"X\[1\] = 'A2R': the wild type has K at position 2, not A"),
         ("K99R", "position 99 is not in 1 to 16"),
+        ("K2R:K2A", "position 2 is mutated more than once"),
         ("K2X", "'X' is none of the 20 amino acids"),
         ("K2R:", "neither mutations such as K2R:Q9E nor a sequence of 16 residues"),
         (None, "expected a variant as str"),
