@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
@@ -44,9 +45,9 @@ class Pipeline(_ImblearnPipeline):
 
         - None: it is not; plain imbalanced-learn.
         - a fraction from 0 to 1: whole homology components are drawn by
-          ``CDHitShuffleSplit(test_size=fraction, random_state=0)``, stratified by the target. X
-          must be sequences, or `fit` gets them as ``validation__groups``. Under a
-          `CDHitGroupSplitter` with the same homology parameters its graph is used again.
+          ``CDHitShuffleSplit(test_size=fraction, random_state=0)``, stratified by the target (not
+          by several targets). X must be sequences, or `fit` gets them as ``validation__groups``.
+          Under a `CDHitGroupSplitter` with the same homology parameters its graph is used again.
         - a splitter: its first split is taken. It gets its ``groups`` from `fit` as
           ``validation__groups`` or, with metadata routing, as ``groups``.
     transform_input : list of str, default=None
@@ -188,25 +189,33 @@ class Pipeline(_ImblearnPipeline):
         own = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
         return {k: v for k, v in params.items() if not k.startswith(prefix)}, own
 
-    def _splitter(self) -> Any:
+    def _splitter(self, y: Any = None) -> Any:
         """Return the splitter that draws the validation part."""
         if not isinstance(self.validation, Real):
-            return self.validation
+            return copy(self.validation)  # what a splitter remembers of a split is none of ours
         from esmlearn.model_selection import CDHitShuffleSplit
 
-        return CDHitShuffleSplit(n_splits=1, test_size=float(self.validation), random_state=0)
+        several = np.ndim(y) == 2 and np.shape(y)[1] > 1
+        return CDHitShuffleSplit(
+            n_splits=1,
+            test_size=float(self.validation),
+            stratify=False if several else "auto",
+            random_state=0,
+        )
 
     def _draw_validation(
         self, X: Any, y: Any, split_params: dict[str, Any]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows to fit on and the rows to validate on."""
-        splitter = self._splitter()
-        if splitter is not self.validation and not split_params and not is_sequence_like(X):
+        splitter = self._splitter(y)
+        is_fraction = isinstance(self.validation, Real)
+        if is_fraction and not split_params and not is_sequence_like(X):
+            name = "groups" if _routing_enabled() else "validation__groups"
             raise DataError(
                 f"validation={self.validation} draws a homology-disjoint part, which needs "
                 f"sequences, but X is of type {type(X).__name__} and does not hold str; expected "
                 f"sequences. Put the embedder into the pipeline, pass the sequences of X as "
-                f"fit(..., validation__groups=sequences), or set validation to a splitter."
+                f"fit(..., {name}=sequences), or set validation to a splitter."
             )
         parts = [np.asarray(part) for part in next(iter(splitter.split(X, y, **split_params)))]
         train, held = (np.flatnonzero(p) if p.dtype == bool else p for p in parts)

@@ -504,3 +504,36 @@ def test_list_and_frame_inputs(table):
     for X_in, y_in in ((X.tolist(), y.tolist()), (pd.DataFrame(X), pd.Series(y))):
         model = clone(expected).fit(X_in, y_in, validation__groups=list(groups))
         np.testing.assert_array_equal(model.predict(X_in), expected.predict(X))
+
+
+def held_of(sequences, y):
+    return next(CDHitShuffleSplit(test_size=0.2, random_state=0).split(sequences, y))[1]
+
+
+def test_a_fraction_with_several_targets(proteins):
+    sequences, y, families = proteins
+    final = MLPRegressor(**FAST)
+    model = make_pipeline(Composition(), final, validation=0.2)
+    model.fit(sequences, np.column_stack([y, -y]))
+    held, train = model.validation_indices_, model.train_indices_
+    assert not np.intersect1d(families[held], families[train]).size
+    one = make_pipeline(Composition(), final, validation=0.2).fit(sequences, y[:, None])
+    np.testing.assert_array_equal(one.validation_indices_, held_of(sequences, y))
+
+
+def test_fitting_leaves_the_splitter_as_it_was(proteins):
+    sequences, y, _ = proteins
+    splitter = CDHitShuffleSplit(test_size=0.2, random_state=0)
+    model = make_pipeline(Composition(), Recorder(), validation=splitter).fit(sequences, y)
+    assert model.validation is splitter
+    assert vars(splitter) == vars(CDHitShuffleSplit(test_size=0.2, random_state=0))
+    np.testing.assert_array_equal(model.validation_indices_, held_of(sequences, y))
+
+
+def test_the_remedy_names_the_parameter_that_routing_takes(proteins):
+    X = np.zeros((len(proteins[0]), 3))
+    with (
+        sklearn.config_context(enable_metadata_routing=True),
+        pytest.raises(DataError, match=r"fit\(\.\.\., groups=sequences\)"),
+    ):
+        make_pipeline(StandardScaler(), Recorder(), validation=0.2).fit(X, proteins[1])
