@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,22 @@ from esmlearn.io import Proteins, read_proteins, write_table
 Commands = Any  # argparse has no public name for what add_subparsers returns
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults that tell something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or isinstance(action.default, bool) or action.nargs == 0:
+            return action.help
+        return super()._get_help_string(action)
+
+
 def new_command(commands: Commands, name: str, summary: str, **options: Any) -> Any:
     """Add a command that knows ``-v``, ``-q`` and ``--json``."""
     parser = commands.add_parser(
         name,
         help=summary,
         description=f"{summary[:1].upper()}{summary[1:]}.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_HelpFormatter,
         **options,
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -48,22 +58,22 @@ def add_input(parser: argparse.ArgumentParser, *, target: bool) -> None:
         )
 
 
-def add_homology(parser: argparse.ArgumentParser, *, jobs: bool = True) -> None:
-    """Add the arguments that say who is a relative of whom."""
+def add_homology(parser: argparse.ArgumentParser, *, coverage: bool = True) -> None:
+    """Add the arguments that say who is a relative of whom, and the number of processes."""
     parser.add_argument(
         "--identity", type=share, default=0.3, help="identity (0-1) from which on proteins are kin"
     )
-    parser.add_argument(
-        "--coverage", type=share, default=0.5, help="share (0-1) of the shorter that must align"
-    )
-    if jobs:
-        add_jobs(parser)
+    if coverage:
+        parser.add_argument(
+            "--coverage", type=share, default=0.5, help="share (0-1) of the shorter that must align"
+        )
+    add_jobs(parser)
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
     """Add the number of processes."""
     parser.add_argument(
-        "--jobs", type=int, default=-1, metavar="N", help="processes or threads; -1 for all cores"
+        "--jobs", type=jobs, default=-1, metavar="N", help="processes or threads; -1 for all cores"
     )
 
 
@@ -77,6 +87,29 @@ def share(text: str) -> float:
         hint = f" (did you mean {value / 100:g}?)" if 1 < value <= 100 else ""
         raise argparse.ArgumentTypeError(f"{text!r} is no number between 0 and 1{hint}")
     return value
+
+
+def jobs(text: str) -> int:
+    """Parse a number of processes."""
+    value = at_least(-1)(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("0 is no number of processes; -1 is all cores")
+    return value
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers that are not below a least one."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {least} or more")
+        return value
+
+    return parse
 
 
 def read_input(args: argparse.Namespace, *, min_sequences: int = 1) -> Proteins:

@@ -11,6 +11,7 @@ from esmlearn.cli._common import (
     Commands,
     add_homology,
     add_input,
+    at_least,
     new_command,
     output_path,
     read_input,
@@ -74,29 +75,39 @@ def _add_split(commands: Commands) -> None:
     parser.add_argument("input", metavar="TABLE", help="table, or FASTA file")
     parser.add_argument("-o", "--output", type=output_path, required=True, help="CSV to write")
     add_input(parser, target=True)
-    parser.add_argument("--folds", type=int, default=5, help="number of folds")
-    parser.add_argument(
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--folds", type=at_least(2), default=5, metavar="N", help="number of folds")
+    kinds.add_argument(
         "--holdout",
-        type=int,
+        type=at_least(1),
         nargs=2,
         metavar=("VALID", "TEST"),
-        help="train/validation/test sizes",
+        help="instead of folds: train/validation/test, with so many proteins held out",
     )
-    parser.add_argument("--singletons-only", action="store_true", help="hold out singletons alone")
-    parser.add_argument("--fasta-out", type=output_path, metavar="DIR", help="also FASTA per part")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--singletons-only",
+        action="store_true",
+        help="with --holdout: hold out only proteins without a relative",
+    )
+    parser.add_argument(
+        "--fasta-out", type=output_path, metavar="DIR", help="also a FASTA file per part"
+    )
+    parser.add_argument("--seed", type=at_least(0), default=0, help="seed of the draw")
     add_homology(parser)
     parser.set_defaults(run=run_split)
 
 
 def run_split(args: argparse.Namespace) -> int:
     """Split and write id, part (and target)."""
+    if args.singletons_only and not args.holdout:
+        raise DataError("Got --singletons-only without --holdout; folds test every protein.")
     proteins = read_input(args, min_sequences=2)
     part, about = _holdout(args, proteins) if args.holdout else _folds(args, proteins)
     column = "split" if args.holdout else "fold"
     table = pd.DataFrame({"id": proteins.ids, column: part, "sequence": proteins.sequences})
     if args.target:
-        table.insert(2, "target", proteins.y)
+        # Under its own name, so that the file can be the input of a study as it is.
+        table.insert(2, "target" if args.target in table else args.target, proteins.y)
     write_table(args.output, table)
     if args.fasta_out:
         for name in dict.fromkeys(part.tolist()):
@@ -161,12 +172,15 @@ def _add_audit(commands: Commands) -> None:
         "--set-aside", default="set_aside,-1", metavar="A,B", help="values that are in no part"
     )
     parser.add_argument("--engine", default="auto", choices=["auto", "exact", "mmseqs", "diamond"])
-    parser.add_argument("--sample", type=int, default=None, help="number of test rows to search")
+    parser.add_argument(
+        "--sample", type=at_least(1), default=None, help="number of test rows to search"
+    )
     parser.add_argument("-o", "--output", type=output_path, default=None, help="CSV of the table")
     parser.add_argument(
         "--nearest", type=output_path, default=None, help="CSV of each test row's nearest relative"
     )
-    add_homology(parser)
+    # The audit always tells several coverages, side by side.
+    add_homology(parser, coverage=False)
     parser.set_defaults(run=run_audit)
 
 

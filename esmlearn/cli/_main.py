@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from esmlearn.exceptions import EsmlearnError
 
 USER_ERROR = 2
 INTERRUPTED = 130
+OUTPUT_CLOSED = 141  # as shells report SIGPIPE
 _EXAMPLES = """\
 examples:
   esmlearn study --demo                          the whole method on 2,898 real enzymes
@@ -46,9 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     _start_logging(args.verbose)
     try:
-        return int(args.run(args) or 0)
+        code = int(args.run(args) or 0)
+        sys.stdout.flush()  # here, where a closed pipe is understood
+        return code
     except EsmlearnError as error:
         return _fail(str(error))
+    except BrokenPipeError:
+        # Whoever read our output has enough of it, as `head` does; nothing is left to flush to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OUTPUT_CLOSED
     except OSError as error:
         name = f" ({error.filename})" if error.filename else ""
         return _fail(f"{error.strerror or error}{name}.")

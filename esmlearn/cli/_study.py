@@ -6,7 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from esmlearn.cli._common import Commands, add_homology, add_input, new_command, show
+from esmlearn.cli._common import (
+    Commands,
+    add_homology,
+    add_input,
+    at_least,
+    new_command,
+    share,
+    show,
+)
 from esmlearn.exceptions import DataError
 from esmlearn.io import read_proteins
 from esmlearn.persistence import file_digest
@@ -36,7 +44,9 @@ def add_commands(commands: Commands) -> None:
         choices=["topt", "locations"],
         help="real proteins instead of a table: enzyme optimum temperatures, or locations",
     )
-    parser.add_argument("--out", default=None, metavar="DIR", help="folder (default: esmlearn-...)")
+    parser.add_argument(
+        "--out", default=None, metavar="DIR", help="folder (default: esmlearn-NAME of the table)"
+    )
     add_input(parser, target=True)
     parser.add_argument(
         "--model",
@@ -44,27 +54,61 @@ def add_commands(commands: Commands) -> None:
         help="fair-esm name or checkpoint file; 'untrained' for a smoke test "
         "(default: esm2_t6_8M_UR50D, or untrained for the demo)",
     )
-    parser.add_argument("--models", type=_names, default=None, metavar="A,B", help="of all models")
-    parser.add_argument("--resamplers", type=_names, default="random,smote,adasyn", metavar="A,B")
-    parser.add_argument("--levels", type=_numbers, default="100,200,300", metavar="N,N", help="%%")
-    parser.add_argument("--regions", type=_floats, default=None, metavar="X,X", help="inner edges")
     parser.add_argument(
-        "--folds", type=int, default=None, help="homology folds (default: 5, in the demo 3)"
+        "--models",
+        type=_names,
+        default=None,
+        metavar="A,B",
+        help="out of dummy, logistic, sgd, ridge, forest, network (default: all)",
+    )
+    parser.add_argument(
+        "--resamplers",
+        type=_names,
+        default="random,smote,adasyn",
+        metavar="A,B",
+        help="ways of over-sampling, each at every level; '' for none",
+    )
+    parser.add_argument(
+        "--levels",
+        type=_levels,
+        default="100,200,300",
+        metavar="N,N",
+        help="rows that over-sampling adds to rare regions or classes, in %% of their rows",
+    )
+    parser.add_argument(
+        "--regions",
+        type=_edges,
+        default=None,
+        metavar="X,X",
+        help="values that part a continuous target into regions (default: learned)",
+    )
+    parser.add_argument(
+        "--folds",
+        type=at_least(2),
+        default=None,
+        metavar="N",
+        help="homology folds (default: 5, in the demo 3)",
     )
     add_homology(parser)
-    parser.add_argument("--redundancy", type=float, default=0.95, help="identity to merge at")
+    parser.add_argument(
+        "--redundancy",
+        type=share,
+        default=0.95,
+        help="identity (0-1) from which on proteins are merged into one",
+    )
     parser.add_argument("--tuned", action="store_true", help="also tune resampling inside folds")
     parser.add_argument("--no-random-split", action="store_true", help="skip the random folds")
     parser.add_argument("--name", default=None, help="what the target is called")
     parser.add_argument("--unit", default=None, help="unit of the target, such as °C")
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything that draws")
+    parser.add_argument("--seed", type=at_least(0), default=0, help="seed of everything that draws")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run a study and write its folder."""
     if (args.input is None) == (args.demo is None):
-        raise DataError("Got no table (or a table and --demo); expected a TABLE, or --demo.")
+        got = "no table" if args.input is None else "both a table and --demo"
+        raise DataError(f"Got {got}; expected a TABLE, or --demo.")
     for module in ("jinja2", "matplotlib", "skops"):  # now, not after minutes of work
         import_optional(module, extra="study", purpose="A study's report")
     given = _demo(args) if args.demo else _table(args)
@@ -184,9 +228,13 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(number) for number in _names(text)]
+def _levels(text: str) -> list[int]:
+    return [at_least(1)(number) for number in _names(text)]
 
 
-def _floats(text: str) -> list[float]:
-    return [float(number) for number in _names(text)]
+def _edges(text: str) -> list[float]:
+    try:
+        return [float(number) for number in _names(text)]
+    except ValueError:
+        message = f"{text!r} is no list of numbers, such as 30,65"
+        raise argparse.ArgumentTypeError(message) from None

@@ -125,7 +125,9 @@ def headline(study: "Study") -> str:
     low, high = conclusion.interval
     unit = f" {study.unit}" if metric.in_units and study.unit else ""
     n = len(conclusion.leaders)
-    if conclusion.named:
+    if len({candidate.model for candidate in study.candidates_}) == 1:
+        first = f"Only one model was tried, so none is called best. Kept is {chosen.title}."
+    elif conclusion.named:
         first = f"{_capital(chosen.title)} is the best of the models compared."
     else:
         first = (

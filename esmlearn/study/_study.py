@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from esmlearn.exceptions import DataError
 from esmlearn.study._candidates import (
+    COMPLEXITY,
     Candidate,
     PipelineFactory,
     default_models,
@@ -227,6 +228,7 @@ class Study(BaseEstimator):
             If there are fewer homology components than folds.
         """
         self._validate_params()
+        self._check_candidates()
         self.timings_: dict[str, float] = {}
         embedder = self._make_embedder()
         with self._step("validate, remove redundancy, build the homology graph"):
@@ -253,6 +255,27 @@ class Study(BaseEstimator):
         return self
 
     # Preparation ---------------------------------------------------------------------------------
+
+    def _check_candidates(self) -> None:
+        """Refuse what cannot compete now, and not after the search and the embedding."""
+        from esmlearn.over_sampling._delegate import SAMPLERS
+
+        if len(self.models) == 0:
+            raise DataError(f"models is empty; expected names out of {', '.join(COMPLEXITY)}.")
+        if isinstance(self.models, list | tuple):
+            for name in self.models:
+                if name not in COMPLEXITY:
+                    raise DataError(
+                        f"models has {name!r}; expected names out of {', '.join(COMPLEXITY)}."
+                    )
+        for resampler in self.resamplers:
+            if resampler not in SAMPLERS:
+                raise DataError(
+                    f"resamplers has {resampler!r}; expected names out of {', '.join(SAMPLERS)}."
+                )
+        for level in self.levels:
+            if not isinstance(level, Integral) or level < 1:
+                raise DataError(f"levels has {level!r}; expected whole per cents of 1 or more.")
 
     def _make_embedder(self) -> Any:
         from esmlearn.embedding import ESMEmbedder
@@ -312,9 +335,6 @@ class Study(BaseEstimator):
         known = default_models(data.task, regions=regions, random_state=self.random_state)
         if self.models == "all":
             return known
-        unknown = [name for name in self.models if name not in known]
-        if unknown:
-            raise DataError(f"models has {unknown[0]!r}; expected names out of {', '.join(known)}.")
         return {name: known[name] for name in self.models}
 
     def _inner_scoring(self, data: StudyData) -> Any:

@@ -106,7 +106,9 @@ def test_split_then_audit(files, tmp_path, capsys):
         capsys, "split", files / "table.csv", "--target", "tm", "--folds", "4", "-o", folds
     )
     assert code == 0
-    assert sorted(pd.read_csv(folds)["fold"].unique()) == [0, 1, 2, 3]
+    table = pd.read_csv(folds)
+    assert list(table.columns) == ["id", "fold", "tm", "sequence"]
+    assert sorted(table["fold"].unique()) == [0, 1, 2, 3]
     code, out, _ = run(capsys, "audit", folds, "--json")
     assert code == 0
     assert json.loads(out)["table"][-1]["A"] == 0.0
@@ -299,3 +301,51 @@ def test_help_imports_nothing_heavy():
         "assert not {'torch', 'matplotlib', 'skorch'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["split", "t.csv", "-o", "f.csv", "--folds", "1"], "'1' is no whole number of 2 or more"),
+        (["split", "t.csv", "-o", "f.csv", "--holdout", "0", "5"], "'0' is no whole number of 1"),
+        (["split", "t.csv", "-o", "f.csv", "--folds", "3", "--holdout", "2", "2"], "not allowed"),
+        (["study", "t.csv", "--folds", "0"], "'0' is no whole number of 2 or more"),
+        (["study", "t.csv", "--levels", "a,b"], "'a' is no whole number of 1 or more"),
+        (["study", "t.csv", "--levels", "0"], "'0' is no whole number of 1 or more"),
+        (["study", "t.csv", "--regions", "a,b"], "'a,b' is no list of numbers"),
+        (["study", "t.csv", "--redundancy", "95"], "did you mean 0.95?"),
+        (["cluster", "t.csv", "--jobs", "0"], "-1 is all cores"),
+        (["audit", "t.csv", "--coverage", "0.9"], "unrecognized arguments"),
+    ],
+)
+def test_arguments_that_mean_nothing_are_refused_at_once(arguments, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_singletons_go_with_a_holdout(files, tmp_path, capsys):
+    code, _, err = run(
+        capsys, "split", files / "table.csv", "--singletons-only", "-o", tmp_path / "folds.csv"
+    )
+    assert code == 2
+    assert "without --holdout" in err
+    assert not any(tmp_path.iterdir())
+
+
+def test_help_shows_no_default_that_tells_nothing(capsys):
+    with pytest.raises(SystemExit):
+        main(["study", "--help"])
+    text = capsys.readouterr().out
+    assert "default: None" not in text
+    assert "default: False" not in text
+    assert "default: 0.3" in text
+
+
+@pytest.mark.parametrize("option", ["", "--json"])
+def test_a_reader_that_has_enough_is_no_error(option, files):
+    # `true` reads nothing, so that the output meets a closed pipe.
+    command = f"'{sys.executable}' -m esmlearn cluster '{files / 'proteins.fasta'}' {option} | true"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert result.stderr == ""

@@ -187,6 +187,9 @@ def _scan(sequence):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"resamplers": ("foo",)}, "resamplers has 'foo'; expected names out of random"),
+        ({"levels": (100, -50)}, "levels has -50; expected whole per cents"),
+        ({"models": []}, "models is empty; expected names out of dummy"),
         ({"models": ["ridge", "magic"]}, "models has 'magic'"),
         ({"n_splits": 1}, "n_splits"),
         ({"identity": 30}, "identity"),
@@ -230,3 +233,12 @@ def test_candidates_are_all_combinations():
 def test_study_is_an_estimator():
     study = clone(Study("x", levels=(100,)))
     assert study.get_params()["levels"] == (100,)
+
+
+def test_one_model_alone_is_not_called_the_best(checkpoint, proteins):
+    study = small_study(
+        checkpoint, models=["ridge"], resamplers=(), random_split=False, n_jobs=1
+    ).fit(*proteins)
+    text = headline(study)
+    assert text.startswith("Only one model was tried")
+    assert "is the best" not in text
