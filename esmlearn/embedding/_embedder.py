@@ -382,8 +382,8 @@ class _Member:
 
 def _resolve_layers(layer: int | Sequence[int], info: ModelInfo) -> tuple[int, ...]:
     """Return layers counted from 0, the token embedding."""
-    asked = list(layer) if isinstance(layer, Sequence) else [int(layer)]
-    resolved = []
+    asked: list[Any] = list(layer) if isinstance(layer, Sequence) else [int(layer)]
+    resolved: list[int] = []
     for number in asked:
         if not isinstance(number, Integral):
             raise DataError(f"layer={layer!r} has {number!r}; expected whole numbers.")

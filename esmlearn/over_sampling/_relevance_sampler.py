@@ -27,7 +27,7 @@ class RelevanceSampler(BaseRegionSampler):
     over : float, default=50
         Copies to add, in percent of all rows.
     under : float, default=50
-        Rows to remove, in percent of all rows, at most 100; relevance 1 is never removed.
+        Rows to remove, in percent of all rows, below 100; relevance 1 is never removed.
     regions : TargetRegions, array-like of float or None, default=None
         What says how relevant a target is, as for `RegionOverSampler`.
     random_state : int, RandomState instance or None, default=None
