@@ -384,9 +384,10 @@ def _resolve_layers(layer: int | Sequence[int], info: ModelInfo) -> tuple[int, .
     """Return layers counted from 0, the token embedding."""
     asked: list[Any] = list(layer) if isinstance(layer, Sequence) else [int(layer)]
     resolved: list[int] = []
+    broken = [number for number in asked if not isinstance(number, Integral)]
+    if broken:
+        raise DataError(f"layer={layer!r} has {broken[0]!r}; expected whole numbers.")
     for number in asked:
-        if not isinstance(number, Integral):
-            raise DataError(f"layer={layer!r} has {number!r}; expected whole numbers.")
         if not -info.n_layers - 1 <= number <= info.n_layers:
             raise DataError(
                 f"layer={number} does not exist in {info.name}; expected 0 (token embedding) to "

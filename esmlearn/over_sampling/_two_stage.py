@@ -67,8 +67,8 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     Warns
     -----
     ResamplingWarning
-        When a rare region has fewer than two members, so that it cannot be learned; when its
-        members are of one family, so that no fold without it can be left out.
+        When a rare region has fewer than two members, or leaves fewer than two other rows, so that
+        it cannot be learned; when its members are of one family, which then cannot be left out.
 
     See Also
     --------
@@ -211,15 +211,15 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return [] if mask.all() else np.flatnonzero(mask).tolist()
 
     def _count(self, inside: NDArray, region: int) -> int:
-        n_members = int(inside.sum())
-        if n_members < 2:
+        n_members, n_others = int(inside.sum()), int((~inside).sum())
+        if min(n_members, n_others) < 2:
             warnings.warn(
-                f"Region {region} has {n_members} members; a classifier needs at least 2, so the "
-                "region will not be predicted.",
+                f"Region {region} has {n_members} members and there are {n_others} other rows; a "
+                "classifier needs at least 2 of each, so the region will not be predicted.",
                 ResamplingWarning,
                 stacklevel=4,
             )
-        return n_members
+        return min(n_members, n_others)
 
     def _fit_region(
         self, X: NDArray, y: NDArray, inside: NDArray, region: int, groups: ArrayLike | None
@@ -245,7 +245,7 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """Folds for a region's threshold; each leaves members and others to train on."""
         unseeded = self.random_state is None
         how = {
-            "n_splits": min(self.cv, int(inside.sum())),
+            "n_splits": min(self.cv, int(inside.sum()), int((~inside).sum())),
             "shuffle": True,
             "random_state": random_generator(None) if unseeded else self.random_state,
         }

@@ -106,6 +106,14 @@ def test_without_a_seed_no_global_random_state_is_moved(data):
     assert np.random.get_state()[2] == before  # noqa: NPY002
 
 
+def test_a_region_that_leaves_one_other_row_is_not_learned(data):
+    X, y = data
+    edge = float(np.sort(y)[:2].mean())
+    with pytest.warns(ResamplingWarning, match="799 members and there are 1 other rows"):
+        model = TwoStageRegressor(regions=[edge], rare=[1], random_state=0).fit(X, y)
+    assert set(model.predict_region(X)) == {-1}
+
+
 def test_rare_rows_of_one_family_are_learned_and_said_to_be(data):
     X, y = data
     families = np.arange(len(y))
