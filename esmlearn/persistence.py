@@ -72,7 +72,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> str:
     ----------
     estimator : estimator
         Such as a pipeline of embedder, scaler, sampler and model. Samplers and the splitter of a
-        validation part are saved as they were before fitting: prediction does not need them.
+        validation part are saved as they were before fitting: prediction does not need them. Of a
+        fitted search (such as GridSearchCV) ``best_estimator_`` is saved, which is what predicts.
     path : path-like
         File to write; it stands there whole or not at all.
 
@@ -234,6 +235,8 @@ def _digest(about: bytes, model: bytes) -> str:
 
 def _bare(estimator: Any) -> Any:
     """Return a copy without what prediction does not need, such as fitted samplers."""
+    if hasattr(estimator, "best_estimator_"):
+        return _bare(estimator.best_estimator_)
     if hasattr(estimator, "steps"):
         bare = copy.copy(estimator)
         bare.steps = [(name, _bare(step)) for name, step in estimator.steps]

@@ -196,8 +196,9 @@ class LeakageDisplay(AxesMixin):
 
         Parameters
         ----------
-        shares : mapping of str to array-like of float
-            Per split, the leaking share (0 to 1) of each fold.
+        shares : mapping of str to array-like of float, float or LeakageReport
+            Per split, the leaking share (0 to 1) of each fold, or what `audit_leakage` returned, of
+            which the shares by definition A are drawn.
         ax : matplotlib axes, default=None
             Where to draw.
 
@@ -206,8 +207,8 @@ class LeakageDisplay(AxesMixin):
         display : LeakageDisplay
             The drawn display.
         """
+        shares = {name: _shares_of(values) for name, values in shares.items()}
         for name, values in shares.items():
-            values = np.asarray(values, dtype=float)
             if values.size == 0 or not ((values >= 0) & (values <= 1)).all():
                 raise DataError(f"shares[{name!r}] is {values}; expected shares between 0 and 1.")
         return cls(shares).plot(ax=ax)
@@ -260,3 +261,10 @@ class LeakageDisplay(AxesMixin):
         ax.set_xticks(range(0, 101, 20))
         ax.set_xlabel("Test proteins with a relative in training (%)\ndots: folds")
         return self
+
+
+def _shares_of(values: Any) -> np.ndarray:
+    """Return the share of each fold."""
+    if hasattr(values, "table"):
+        values = values.table["A"].to_numpy()[:-1]  # the last row sums up
+    return np.atleast_1d(np.asarray(values, dtype=float))

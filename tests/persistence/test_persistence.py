@@ -5,12 +5,14 @@ import zipfile
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from skops.io._utils import get_module
 
 from esmlearn import persistence
 from esmlearn.embedding import ESMEmbedder, write_untrained_checkpoint
 from esmlearn.exceptions import CheckpointError, DataError
+from esmlearn.model_selection import CDHitGroupSplitter
 from esmlearn.over_sampling import RegionOverSampler, TargetRegions
 from esmlearn.persistence import TRUSTED_TYPES, load, read_metadata, save
 from esmlearn.pipeline import Pipeline
@@ -200,3 +202,16 @@ def test_the_list_of_trusted_types_is_real():
     for name in TRUSTED_TYPES:
         module, _, attribute = name.rpartition(".")
         assert hasattr(__import__(module, fromlist=[attribute]), attribute), name
+
+
+def test_of_a_search_the_best_estimator_is_saved(tmp_path, checkpoint, targets):
+    X, y = targets
+    search = GridSearchCV(
+        _pipeline(checkpoint, Ridge()),
+        {"model__alpha": [1.0, 10.0]},
+        cv=CDHitGroupSplitter(2, random_state=0),
+    ).fit(X, y)
+    save(search, tmp_path / "search")
+    again = load(tmp_path / "search")
+    assert np.array_equal(search.predict(X), again.predict(X))
+    assert read_metadata(tmp_path / "search")["embedders"][0]["fingerprint"]

@@ -10,6 +10,7 @@ from sklearn.model_selection import KFold
 
 from esmlearn import plotting
 from esmlearn.exceptions import DataError, EngineNotFoundError
+from esmlearn.model_selection import audit_leakage
 from esmlearn.over_sampling import TargetRegions
 from esmlearn.plotting import (
     EmbeddingPCADisplay,
@@ -227,3 +228,14 @@ def test_every_display_is_tested():
 def _data():
     y = np.random.default_rng(0).gamma(3, 10, 300)
     return y, y, TargetRegions(method="edges", edges=[20.0, 60.0], rare=[-1]).fit(y)
+
+
+def test_leakage_is_drawn_from_audits_and_from_single_numbers():
+    sequences = ["MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ"] * 2 + [
+        "GSHMWWPFNDEHCKRTLLPQAVGSNDMEEKYIH"
+    ] * 2
+    report = audit_leakage([one, one, other, other], [0, 1, 1, 1])
+    display = LeakageDisplay.from_shares({"audit": report, "published": 0.25})
+    folds = report.table["A"].to_numpy()[:-1]
+    assert display.means() == [pytest.approx(folds.mean()), 0.25]
+    assert len(folds) == 2
