@@ -231,9 +231,7 @@ def _data():
 
 
 def test_leakage_is_drawn_from_audits_and_from_single_numbers():
-    sequences = ["MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ"] * 2 + [
-        "GSHMWWPFNDEHCKRTLLPQAVGSNDMEEKYIH"
-    ] * 2
+    one, other = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ", "GSHMWWPFNDEHCKRTLLPQAVGSNDMEEKYIH"
     report = audit_leakage([one, one, other, other], [0, 1, 1, 1])
     display = LeakageDisplay.from_shares({"audit": report, "published": 0.25})
     folds = report.table["A"].to_numpy()[:-1]
