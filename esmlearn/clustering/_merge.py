@@ -22,6 +22,10 @@ def check_targets(y: Any, n_rows: int) -> NDArray:
             f"y[{missing[0]}] is missing ({len(missing)} are); remove or fill missing targets "
             f"before rows are merged."
         )
+    if targets.dtype == object:  # a number in a mixed table is a number all the same
+        numbers = (int, float, np.integer, np.floating)
+        if all(isinstance(v, numbers) and not isinstance(v, bool) for v in targets):
+            return np.array(targets.tolist())
     return targets
 
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.csgraph import connected_components
 from sklearn.utils import check_random_state
 
+from esmlearn.clustering._build import check_share
 from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.model_selection._base import HomologyRows
 from esmlearn.model_selection._plan import REMEDIES
@@ -133,6 +134,7 @@ def train_validation_test_split(
     for name, value in {"n_validation": n_validation, "n_test": n_test}.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
             raise DataError(f"{name} is {value!r}; expected a number of proteins (int, 0 or more).")
+    max_component = check_share("max_component", max_component)
     rows = splitter._rows(sequences, None)
     strata = make_strata(y, n_rows=rows.n_rows, stratify=stratify, min_rows=10)
     clusters = _Clusters.of(rows)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.csgraph import connected_components
 from sklearn.utils._param_validation import Interval
 
+from esmlearn.exceptions import InsufficientComponentsError
 from esmlearn.model_selection._base import HomologySplitter
 from esmlearn.model_selection._plan import too_few_components
 
@@ -111,7 +112,7 @@ class LeaveOneComponentOut(HomologySplitter):
         Raises
         ------
         InsufficientComponentsError
-            If all sequences form one component.
+            If all sequences form one component, or none has `min_size` rows.
         """
         self._check_parameters()
         rows = self._rows(X, groups)
@@ -119,6 +120,11 @@ class LeaveOneComponentOut(HomologySplitter):
         size = np.bincount(component)
         if len(size) < 2:
             raise too_few_components(len(size), 2, "parts (training, test)")
+        if size.max() < self.min_size:
+            raise InsufficientComponentsError(
+                f"min_size is {self.min_size}, and the largest homology component has "
+                f"{size.max()} rows; expected a component to test. Use a smaller min_size."
+            )
         tested = np.flatnonzero(size >= self.min_size)
         self.untested_ = np.flatnonzero(size[component] < self.min_size)
         return iter(

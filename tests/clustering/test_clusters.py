@@ -213,3 +213,10 @@ def test_bad_targets(y, merge, message):
 def test_cdhit_does_not_serve_low_thresholds():
     with pytest.raises((DataError, EngineNotFoundError), match="CD-HIT clusters at an identity"):
         deduplicate(["MKV", "AAA"], identity=0.3, engine="cdhit")
+
+
+def test_numbers_of_type_object_merge_as_numbers():
+    y = np.random.default_rng(0).normal(size=len(SEQUENCES))
+    plain, objects = deduplicate(SEQUENCES, y), deduplicate(SEQUENCES, y.astype(object))
+    assert objects.description["merge"] == plain.description["merge"] == "median"
+    np.testing.assert_array_equal(objects.y, plain.y)

@@ -110,3 +110,8 @@ def test_too_few_components_are_told(proteins, graph, parameters, message):
 def test_sizes_are_numbers_of_proteins(proteins, graph):
     with pytest.raises(DataError, match=r"n_test is 0\.2; expected a number of proteins"):
         split(proteins, graph, n_test=0.2)
+
+
+def test_the_largest_component_is_a_share(proteins, graph):
+    with pytest.raises(DataError, match="max_component is 50; expected a number from 0 to 1"):
+        split(proteins, graph, max_component=50)

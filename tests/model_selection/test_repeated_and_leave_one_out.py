@@ -61,3 +61,8 @@ def test_one_component_is_refused():
     sequences, _ = make_families(1, 5, identity=0.95)
     with pytest.raises(InsufficientComponentsError, match="expected at least 2"):
         LeaveOneComponentOut().split(sequences)
+
+
+def test_no_component_to_test_is_refused(proteins):
+    with pytest.raises(InsufficientComponentsError, match=r"min_size is 4, .* has 3 rows"):
+        LeaveOneComponentOut(min_size=4).split(proteins[0])
