@@ -24,6 +24,7 @@ from _report import machine, spread, write_result
 WORKER = Path(__file__).with_name("resampling_tasks.py")
 OURS = ("random", "smote", "adasyn", "borderline", "svm", "kmeans")
 QUADRATIC = ("imbreg", "smogn")  # look at all pairs: measured at small sizes and extrapolated
+PATIENCE = 600  # seconds for one task
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 
 
@@ -60,9 +61,13 @@ def measure(task, folder, peers):
     """Run one task in its own process; a failure is a result too."""
     python = peers.get(task.split()[0], sys.executable)
     command = [python, str(WORKER), task, str(folder)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **ONE_THREAD}, check=False
-    )
+    environment = {**os.environ, **ONE_THREAD}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, check=False, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"took more than {PATIENCE} s"}
     if done.returncode:
         return {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}
     return json.loads(done.stdout.splitlines()[-1])
