@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -144,6 +145,12 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
             )
         groups = column_or_1d(groups)
         check_consistent_length(X, groups)
+        missing = np.flatnonzero(pd.isna(groups))
+        if missing.size:
+            raise DataError(
+                f"groups[{missing[0]}] is {groups[missing[0]]}, the first of {missing.size} such "
+                f"value(s); expected the group of every row."
+            )
         return groups
 
     def _continues(self) -> bool:

@@ -298,6 +298,14 @@ def test_number_of_torch_threads_changes_neither_bits_nor_itself(table):
     np.testing.assert_array_equal(*predictions)
 
 
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_rows_without_a_group_are_refused(table, missing):
+    X, y, groups = table
+    groups = [missing if i == 7 else str(g) for i, g in enumerate(groups)]
+    with pytest.raises(DataError, match=r"groups\[7\] is (None|nan)"):
+        MLPRegressor(**FAST).fit(X, y, groups=np.array(groups, dtype=object))
+
+
 @pytest.mark.parametrize("scale", [1e-200, 1e-9, 1e300])
 def test_targets_of_any_size_are_learnt_alike(table, scale):
     X, y, _ = table
