@@ -151,7 +151,8 @@ class CDHitShuffleSplit(PlannedSplitter):
         fraction = self._test_fraction(rows.n_rows)
         strata = self._strata(y, rows.n_rows, min_rows=int(np.ceil(2 / fraction)))
         counts, rng = rows.counts(strata), self._generator()
-        pairs, plan = [], FoldPlan(np.zeros(rows.n_nodes, dtype=np.intp), rows.adjacency)
+        pairs, set_aside = [], []
+        plan = FoldPlan(np.zeros(rows.n_nodes, dtype=np.intp), rows.adjacency)
         for _ in range(self.n_splits):
             planner = FoldPlanner(
                 np.array([fraction, 1 - fraction]),
@@ -161,7 +162,7 @@ class CDHitShuffleSplit(PlannedSplitter):
             )
             plan = planner.plan(rows.adjacency, counts, rows.purge)
             pairs.append(pair_of(plan, _TEST, rows.node))
-        set_aside = np.flatnonzero(plan.fold[rows.node] < 0)
+            set_aside.append(np.flatnonzero(plan.fold[rows.node] < 0))
         self._remember(rows, pairs, set_aside, plan, strata, y)
         return iter(pairs)
 

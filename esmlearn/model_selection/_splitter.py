@@ -22,6 +22,7 @@ class PlannedSplitter(HomologySplitter):
     """Base of the splitters that plan folds and then account for them."""
 
     _n_rows: int
+    _n_set_aside: list[int]
     _pairs: list[Pair]
     _last_strata: Strata
     _last_y: Any
@@ -32,16 +33,17 @@ class PlannedSplitter(HomologySplitter):
         self,
         rows: HomologyRows,
         pairs: list[Pair],
-        set_aside: NDArray[np.intp],
+        set_aside: list[NDArray[np.intp]],
         plan: FoldPlan,
         strata: Strata,
         y: Any,
     ) -> None:
-        """Check the splits and keep what `summary` tells."""
-        _check_training_parts(pairs, rows.n_rows - len(set_aside))
+        """Check the splits and keep what `summary` tells; `set_aside` goes with `pairs`."""
+        self._n_set_aside = [len(indices) for indices in set_aside]
+        _check_training_parts(pairs, [rows.n_rows - n for n in self._n_set_aside])
         self._n_rows, self._pairs = rows.n_rows, pairs
         self._last_strata, self._last_y = strata, y
-        self.set_aside_ = set_aside
+        self.set_aside_ = set_aside[-1]
         self.description_ = {"graph": rows.description, **plan.description}
 
     def summary(self) -> Any:
@@ -59,7 +61,7 @@ class PlannedSplitter(HomologySplitter):
                 f"this {type(self).__name__} has not split anything yet; call split(X, y) first."
             )
         return summarize(
-            self._pairs, self._n_rows, len(self.set_aside_), self._last_strata, self._last_y
+            self._pairs, self._n_rows, self._n_set_aside, self._last_strata, self._last_y
         )
 
 
@@ -270,7 +272,7 @@ class CDHitGroupSplitter(PlannedSplitter):
         plan = planner.plan(rows.adjacency, rows.counts(strata), rows.purge)
         pairs = [pair_of(plan, fold, rows.node) for fold in range(self.n_splits)]
         set_aside = np.flatnonzero(plan.fold[rows.node] < 0)
-        self._remember(rows, pairs, set_aside, plan, strata, y)
+        self._remember(rows, pairs, [set_aside] * self.n_splits, plan, strata, y)
         return iter(pairs)
 
 
@@ -280,10 +282,10 @@ def pair_of(plan: FoldPlan, fold: int, node: NDArray[np.intp]) -> Pair:
     return train, np.flatnonzero(plan.fold[node] == fold)
 
 
-def _check_training_parts(pairs: list[Pair], n_rows: int) -> None:
+def _check_training_parts(pairs: list[Pair], n_rows: list[int]) -> None:
     """Refuse splits with nothing to train on; warn when a purge left little."""
     for fold, (train, test) in enumerate(pairs):
-        available = n_rows - len(test)
+        available = n_rows[fold] - len(test)
         message = (
             f"the test rows of split {fold} have homologs nearly everywhere: {len(train)} of "
             f"{available} other rows are left to train on. {REMEDIES}"

@@ -11,7 +11,9 @@ from esmlearn.model_selection._strata import Strata
 Pair = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
-def summarize(pairs: list[Pair], n_rows: int, n_set_aside: int, strata: Strata, y: Any) -> Any:
+def summarize(
+    pairs: list[Pair], n_rows: int, n_set_aside: list[int], strata: Strata, y: Any
+) -> Any:
     """Return a table with one line per split.
 
     Parameters
@@ -20,8 +22,8 @@ def summarize(pairs: list[Pair], n_rows: int, n_set_aside: int, strata: Strata, 
         Row indices.
     n_rows : int
         Number of rows in all.
-    n_set_aside : int
-        Rows in neither part of any split.
+    n_set_aside : list of int
+        For each split, the rows that are in no fold of its plan.
     strata : Strata
         One stratum per row.
     y : array-like or None
@@ -40,7 +42,7 @@ def summarize(pairs: list[Pair], n_rows: int, n_set_aside: int, strata: Strata, 
             "fold": fold,
             "n_train": len(train),
             "n_test": len(test),
-            "n_purged": n_rows - len(train) - len(test) - n_set_aside,
+            "n_purged": n_rows - len(train) - len(test) - n_set_aside[fold],
         }
         if strata.n_strata > 1:
             shares = np.bincount(strata.codes[test], minlength=strata.n_strata) / max(len(test), 1)

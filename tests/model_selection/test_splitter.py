@@ -481,3 +481,13 @@ def test_sequences_may_be_groups_as_well(families, container):
     groups = container([s.lower() for s in sequences])
     splits = list(CDHitGroupSplitter(3).split(sequences, None, groups))
     assert sum(len(test) for _, test in splits) == len(sequences)
+
+
+def test_each_draw_counts_its_own_rows_set_aside(chained):
+    sequences, _, graph = chained
+    splitter = CDHitShuffleSplit(
+        4, test_size=0.5, on_large_component="drop", reference=graph, random_state=0
+    )
+    list(splitter.split(sequences))
+    assert (splitter.summary()["n_purged"] == 0).all()
+    assert len(splitter.set_aside_) > 0
