@@ -483,11 +483,18 @@ def test_sequences_may_be_groups_as_well(families, container):
     assert sum(len(test) for _, test in splits) == len(sequences)
 
 
-def test_each_draw_counts_its_own_rows_set_aside(chained):
-    sequences, _, graph = chained
+def test_each_draw_counts_its_own_rows_set_aside():
+    rng = np.random.default_rng(2)
+    sequences = [random_protein(8, rng) for _ in range(60)]
+    edges = np.argwhere(np.triu(rng.random((60, 60)) < 0.03, k=1))
     splitter = CDHitShuffleSplit(
-        4, test_size=0.5, on_large_component="drop", reference=graph, random_state=0
+        4,
+        test_size=0.5,
+        on_large_component="drop",
+        reference=HomologyGraph.from_edges(sequences, edges),
+        random_state=0,
     )
-    list(splitter.split(sequences))
+    unused = [60 - len(train) - len(test) for train, test in splitter.split(sequences)]
+    assert len(set(unused)) > 1
+    assert len(splitter.set_aside_) == unused[-1]
     assert (splitter.summary()["n_purged"] == 0).all()
-    assert len(splitter.set_aside_) > 0
