@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from esmlearn.exceptions import DataError
 from esmlearn.io import Proteins, read_proteins, write_table
+from esmlearn.io._tables import table_kind
 
 Commands = Any  # argparse has no public name for what add_subparsers returns
 
@@ -153,4 +155,13 @@ def plain(value: Any) -> Any:
 
 def output_path(text: str) -> Path:
     """Parse the name of a file to write."""
+    return Path(text)
+
+
+def table_path(text: str) -> Path:
+    """Parse the name of a table to write; an unknown format is refused before the work."""
+    try:
+        table_kind(text)
+    except DataError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return Path(text)

@@ -16,6 +16,7 @@ from esmlearn.cli._common import (
     output_path,
     read_input,
     show,
+    table_path,
     write_or_print,
 )
 from esmlearn.exceptions import DataError
@@ -33,7 +34,7 @@ def add_commands(commands: Commands) -> None:
 def _add_cluster(commands: Commands) -> None:
     parser = new_command(commands, "cluster", "cluster proteins by homology")
     parser.add_argument("input", metavar="FASTA", help="FASTA file, or table of sequences")
-    parser.add_argument("-o", "--output", type=output_path, default=None, help="CSV (or stdout)")
+    parser.add_argument("-o", "--output", type=table_path, default=None, help="CSV (or stdout)")
     add_input(parser, target=False)
     parser.add_argument(
         "--method", default="components", choices=["components", "cdhit", "mmseqs", "linclust"]
@@ -73,7 +74,7 @@ def run_cluster(args: argparse.Namespace) -> int:
 def _add_split(commands: Commands) -> None:
     parser = new_command(commands, "split", "split proteins so that no homology crosses")
     parser.add_argument("input", metavar="TABLE", help="table, or FASTA file")
-    parser.add_argument("-o", "--output", type=output_path, required=True, help="CSV to write")
+    parser.add_argument("-o", "--output", type=table_path, required=True, help="CSV to write")
     add_input(parser, target=True)
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--folds", type=at_least(2), default=5, metavar="N", help="number of folds")
@@ -175,9 +176,9 @@ def _add_audit(commands: Commands) -> None:
     parser.add_argument(
         "--sample", type=at_least(1), default=None, help="number of test rows to search"
     )
-    parser.add_argument("-o", "--output", type=output_path, default=None, help="CSV of the table")
+    parser.add_argument("-o", "--output", type=table_path, default=None, help="CSV of the table")
     parser.add_argument(
-        "--nearest", type=output_path, default=None, help="CSV of each test row's nearest relative"
+        "--nearest", type=table_path, default=None, help="CSV of each test row's nearest relative"
     )
     # The audit always tells several coverages, side by side.
     add_homology(parser, coverage=False)

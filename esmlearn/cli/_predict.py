@@ -8,9 +8,9 @@ from esmlearn.cli._common import (
     Commands,
     add_input,
     new_command,
-    output_path,
     read_input,
     show,
+    table_path,
     write_or_print,
 )
 
@@ -20,7 +20,7 @@ def add_commands(commands: Commands) -> None:
     parser = new_command(commands, "predict", "predict with a saved model")
     parser.add_argument("saved", metavar="MODEL", help="model.esmlearn of a study")
     parser.add_argument("input", metavar="FASTA", help="FASTA file, or table of sequences")
-    parser.add_argument("-o", "--output", type=output_path, default=None, help="CSV (or stdout)")
+    parser.add_argument("-o", "--output", type=table_path, default=None, help="CSV (or stdout)")
     add_input(parser, target=False)
     parser.add_argument("--model", default=None, help="where the language model's weights are")
     parser.add_argument("--digest", default=None, help="refuse any other model than this one")

@@ -17,7 +17,7 @@ _MISSING = ("NA", "N/A", "NaN", "nan", "null")
 _NUMBER = r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf)|" + "|".join(_MISSING)
 
 
-def _kind(path: str | os.PathLike[str]) -> str:
+def table_kind(path: str | os.PathLike[str]) -> str:
     """Return the suffix that says the format, without ``.gz``."""
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     if suffixes and suffixes[-1] == ".gz":
@@ -64,7 +64,7 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
        id sequence  target
     0  P1      MKV    37.5
     """
-    kind = _kind(path)
+    kind = table_kind(path)
     check_file(path)
     table = _read_parquet(path) if kind in _PARQUET else _read_text(path, _SEPARATORS[kind])
     if table.empty:
@@ -110,7 +110,7 @@ def write_table(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
     table : pandas.DataFrame
         What to write; the index is left out.
     """
-    kind = _kind(path)
+    kind = table_kind(path)
     if kind in _PARQUET:
         import_optional("pyarrow", extra="parquet", purpose="Writing parquet")
         with atomic_write(path) as temporary:

@@ -316,6 +316,8 @@ def test_help_imports_nothing_heavy():
         (["study", "t.csv", "--redundancy", "95"], "did you mean 0.95?"),
         (["cluster", "t.csv", "--jobs", "0"], "-1 is all cores"),
         (["audit", "t.csv", "--coverage", "0.9"], "unrecognized arguments"),
+        (["cluster", "t.csv", "-o", "x.foo"], "x.foo has the suffix '.foo'"),
+        (["predict", "m", "t.csv", "-o", "x"], "x has the suffix ''"),
     ],
 )
 def test_arguments_that_mean_nothing_are_refused_at_once(arguments, message, capsys):
