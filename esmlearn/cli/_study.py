@@ -120,6 +120,8 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"{folder} is a file; expected a folder. Name another one with --out.")
     from esmlearn.study import Study
 
+    if args.regions and given["task"] == "classification":
+        raise DataError("Got --regions for classes; expected it for a continuous target only.")
     study = Study(
         model,
         task=given["task"],

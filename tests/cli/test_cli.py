@@ -351,3 +351,13 @@ def test_a_reader_that_has_enough_is_no_error(option, files):
     command = f"'{sys.executable}' -m esmlearn cluster '{files / 'proteins.fasta'}' {option} | true"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert result.stderr == ""
+
+
+def test_classes_have_no_regions(files, checkpoint, tmp_path, capsys):
+    code, _, err = run(
+        capsys, "study", files / "table.csv", "--target", "split", "--regions", "40",
+        "--model", checkpoint, "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 2
+    assert "--regions for classes" in err
+    assert not (tmp_path / "out").exists()
