@@ -16,7 +16,7 @@ from esmlearn.clustering._search import choose_engine, engines_of, run_engine
 from esmlearn.clustering._store import GraphStore, record_search
 
 _LOGGER = logging.getLogger(__name__)
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
