@@ -1,6 +1,6 @@
 """The train/validation/test design: one representative of each drawn cluster, the rest trains."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from esmlearn.model_selection._strata import Strata, make_strata
 
 @dataclass(frozen=True)
 class TrainValidationTestSplit:
-    """Row indices of the three parts.
+    """Row indices of the three parts; ``train, validation, test = split`` unpacks it.
 
     Attributes
     ----------
@@ -37,6 +37,9 @@ class TrainValidationTestSplit:
     test: NDArray[np.intp]
     set_aside: NDArray[np.intp]
     description: Mapping[str, Any] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[NDArray[np.intp]]:
+        return iter((self.train, self.validation, self.test))
 
     def summary(self) -> str:
         """Return what was drawn from what, in words."""

@@ -39,6 +39,14 @@ def test_parts_share_no_family_and_hold_one_of_each_drawn(proteins, graph):
     assert sorted(everyone) == list(range(len(family)))
 
 
+def test_it_unpacks_into_the_three_parts(proteins, graph):
+    parts = split(proteins, graph)
+    train, validation, test = parts
+    assert train is parts.train
+    assert validation is parts.validation
+    assert test is parts.test
+
+
 def test_what_is_set_aside_is_counted_and_told(proteins, graph):
     parts = split(proteins, graph)
     assert parts.description["n_set_aside"] == len(parts.set_aside) > 0
