@@ -48,6 +48,16 @@ def add_commands(commands: Commands) -> None:
         "--out", default=None, metavar="DIR", help="folder (default: esmlearn-NAME of the table)"
     )
     add_input(parser, target=True)
+    _add_candidates(parser)
+    _add_evaluation(parser)
+    parser.add_argument("--name", default=None, help="what the target is called")
+    parser.add_argument("--unit", default=None, help="unit of the target, such as °C")
+    parser.add_argument("--seed", type=at_least(0), default=0, help="seed of everything that draws")
+    parser.set_defaults(run=run)
+
+
+def _add_candidates(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what is compared."""
     parser.add_argument(
         "--model",
         default=None,
@@ -82,6 +92,11 @@ def add_commands(commands: Commands) -> None:
         metavar="X,X",
         help="values that part a continuous target into regions (default: learned)",
     )
+    parser.add_argument("--tuned", action="store_true", help="also tune resampling inside folds")
+
+
+def _add_evaluation(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what is tested on what."""
     parser.add_argument(
         "--folds",
         type=at_least(2),
@@ -96,12 +111,7 @@ def add_commands(commands: Commands) -> None:
         default=0.95,
         help="identity (0-1) from which on proteins are merged into one",
     )
-    parser.add_argument("--tuned", action="store_true", help="also tune resampling inside folds")
     parser.add_argument("--no-random-split", action="store_true", help="skip the random folds")
-    parser.add_argument("--name", default=None, help="what the target is called")
-    parser.add_argument("--unit", default=None, help="unit of the target, such as °C")
-    parser.add_argument("--seed", type=at_least(0), default=0, help="seed of everything that draws")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
