@@ -37,6 +37,9 @@ from esmlearn.pipeline import Pipeline, make_pipeline
 from esmlearn.utils._sequences import check_sequences
 from tests._proteins import make_families
 
+# Sets drawn at random are so small that a part may be balanced by size alone, with a warning.
+pytestmark = pytest.mark.filterwarnings("ignore:.* strata are too many for parts of")
+
 FAST = {"hidden_layer_sizes": (16,), "max_iter": 5, "random_state": 0}
 HOLDOUT = GroupShuffleSplit(1, test_size=0.2, random_state=0)
 
