@@ -475,7 +475,9 @@ def test_a_graph_of_more_homologs_serves(families):
     sequences, _ = families
     graph = HomologyGraph.from_sequences(sequences, identity=0, coverage=0, coverage_mode="any")
     for mode in ("any", "shorter", "both"):
-        list(CDHitGroupSplitter(3, reference=graph, coverage_mode=mode).split(sequences))
+        folds = list(CDHitGroupSplitter(3, reference=graph, coverage_mode=mode).split(sequences))
+        tested = np.concatenate([test for _, test in folds])
+        assert sorted(tested) == list(range(len(sequences)))
 
 
 @pytest.mark.parametrize("container", [pd.DataFrame, pd.Series, np.array])
