@@ -69,12 +69,18 @@ class Block(nn.Module):
         self.fc1 = nn.Linear(width, 4 * width)
         self.fc2 = nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, wanted: Tensor | None = None
+    ) -> Tensor:
+        """New states of all positions, or (n_wanted, width) of those where ``wanted`` is true."""
         rows, length, width = x.shape
         qkv = self.qkv(self.attention_norm(x)).view(rows, length, 3, self.n_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         attended = attend(rotate(q, cos, sin), rotate(k, cos, sin), v)
-        x = x + self.out(attended.transpose(1, 2).reshape(rows, length, width))
+        attended = attended.transpose(1, 2).reshape(rows, length, width)
+        if wanted is not None:
+            x, attended = x[wanted], attended[wanted]
+        x = x + self.out(attended)
         return x + self.fc2(functional.gelu(self.fc1(self.feed_forward_norm(x))))
 
 
@@ -103,17 +109,21 @@ class MaskedLanguageModel(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
-    def hidden(self, tokens: Tensor) -> Tensor:
-        """Last hidden states (rows, length, width) of tokens (rows, length)."""
+    def hidden(self, tokens: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """Last hidden states (rows, length, width) of tokens (rows, length).
+
+        With ``wanted`` (rows, length), only those of its true positions, (n_wanted, width): the
+        last layer then spares the others its feed-forward part.
+        """
         masked = tokens == MASK
         observed = masked.float().mean(dim=1)
         scale = ((1 - EXPECTED_MASKED) / (1 - observed))[:, None] * ~masked
         x = self.embedding(tokens) * scale[:, :, None]
         head_width = self.architecture.width // self.architecture.n_heads
         cos, sin = (t.to(x.device) for t in rotary_tables(tokens.shape[1], head_width))
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x, cos, sin)
-        return self.norm(x)
+        return self.norm(self.blocks[-1](x, cos, sin, wanted))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores of the vocabulary for hidden states (..., width)."""
@@ -122,5 +132,5 @@ class MaskedLanguageModel(nn.Module):
 
     def loss(self, corrupted: Tensor, original: Tensor, chosen: Tensor) -> Tensor:
         """Mean cross-entropy, in nats, of the chosen residues."""
-        predicted = self.logits(self.hidden(corrupted)[chosen])
+        predicted = self.logits(self.hidden(corrupted, chosen))
         return functional.cross_entropy(predicted.float(), original[chosen])

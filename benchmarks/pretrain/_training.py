@@ -45,7 +45,7 @@ class Settings:
     architecture: Architecture = field(default_factory=Architecture)
     crop: int = 256
     tokens_per_batch: int = 4096
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     warmup_steps: int = 300
     cooldown_start: int | None = None
     cooldown_steps: int = 0
