@@ -1,10 +1,12 @@
 """``esmlearn study``."""
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from esmlearn.cli._common import (
     Commands,
@@ -19,15 +21,12 @@ from esmlearn.exceptions import DataError
 from esmlearn.io import read_proteins
 from esmlearn.persistence import file_digest
 from esmlearn.utils._optional import import_optional
-from esmlearn.utils._paths import cache_directory
 
-_log = logging.getLogger(__name__)
-
-UNTRAINED = "untrained"
-UNTRAINED_WARNING = (
-    "The language model is UNTRAINED: an ESM-2 of 8 million parameters with random weights (seed "
-    "0). This is a smoke test of the method, not science: no number here says anything about what "
-    "ESM can do. Pass --model esm2_t6_8M_UR50D (or a checkpoint file) for real features."
+BUNDLED = "esmlearn_mini_v1"
+BUNDLED_WARNING = (
+    f"The language model is {BUNDLED}, the small one that comes with esmlearn: good for a first "
+    "look, not for results. Pass --model esm2_t33_650M_UR50D (or another ESM release, or a "
+    "checkpoint file) for those."
 )
 #: The bins of the published work on these enzymes, in degrees Celsius.
 TOPT_EDGES = [30.0, 50.0, 65.0, 85.0]
@@ -43,6 +42,13 @@ def add_commands(commands: Commands) -> None:
         const="topt",
         choices=["topt", "locations"],
         help="real proteins instead of a table: enzyme optimum temperatures, or locations",
+    )
+    parser.add_argument(
+        "--sample",
+        type=at_least(2),
+        default=None,
+        metavar="N",
+        help="study only so many proteins, drawn at random; every class keeps its share",
     )
     parser.add_argument(
         "--out", default=None, metavar="DIR", help="folder (default: esmlearn-NAME of the table)"
@@ -61,8 +67,8 @@ def _add_candidates(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default=None,
-        help="fair-esm name or checkpoint file; 'untrained' for a smoke test "
-        "(default: esm2_t6_8M_UR50D, or untrained for the demo)",
+        help=f"name of an ESM release or checkpoint file; {BUNDLED} comes with the package "
+        f"(default: esm2_t6_8M_UR50D, or {BUNDLED} for the demo)",
     )
     parser.add_argument(
         "--models",
@@ -121,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"Got {got}; expected a TABLE, or --demo.")
     for module in ("jinja2", "matplotlib", "skops"):  # now, not after minutes of work
         import_optional(module, extra="study", purpose="A study's report")
-    given = _demo(args) if args.demo else _table(args)
+    given = _draw(_demo(args) if args.demo else _table(args), args)
     model, warning = _model(args)
     if warning:
         print(f"\n*** {warning}\n", file=sys.stderr)
@@ -217,23 +223,28 @@ def _demo(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _draw(given: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    """Return a random sample of the proteins where one is asked for, and say so in the source."""
+    n, y = len(given["y"]), np.asarray(given["y"])
+    if args.sample is None or args.sample >= n:
+        return given
+    labels = y if given["task"] == "classification" else np.zeros(n)
+    place = pd.Series(np.random.default_rng(args.seed).permutation(n)).groupby(labels)
+    # The rank in its class as a share of the class: the lowest are of all classes alike.
+    share = (place.rank() - 0.5) / place.transform("size")
+    rows = np.sort(np.argsort(share.to_numpy(), kind="stable")[: args.sample])
+    told = f"{given['source']['name']}, a random sample of {len(rows)} of {n} proteins"
+    return {
+        **given,
+        **{column: np.asarray(given[column])[rows] for column in ("sequences", "y", "ids")},
+        "source": {**given["source"], "name": f"{told} (seed {args.seed})"},
+    }
+
+
 def _model(args: argparse.Namespace) -> tuple[str, str | None]:
     """Return the language model, and what to shout about it."""
-    name = args.model or (UNTRAINED if args.demo else "esm2_t6_8M_UR50D")
-    if name != UNTRAINED:
-        return name, None
-    return _untrained(), UNTRAINED_WARNING
-
-
-def _untrained() -> str:
-    """Return a checkpoint with random weights, written once."""
-    from esmlearn.embedding import write_untrained_checkpoint
-
-    path = cache_directory("untrained") / "esm2_t6_8M_untrained_seed0.pt"
-    if not path.exists():
-        _log.info("writing %s", path)
-        write_untrained_checkpoint(path)
-    return str(path)
+    name = args.model or (BUNDLED if args.demo else "esm2_t6_8M_UR50D")
+    return name, BUNDLED_WARNING if name == BUNDLED else None
 
 
 def _names(text: str) -> list[str]:

@@ -257,16 +257,15 @@ def test_ctrl_c_is_clean(monkeypatch, capsys):
     assert "Interrupted" in err
 
 
-def test_an_untrained_model_is_shouted_about(files, tmp_path, capsys, monkeypatch, checkpoint):
-    monkeypatch.setattr(_study, "_untrained", lambda: checkpoint)
+def test_the_bundled_model_is_told_from_a_release(files, tmp_path, capsys):
     code, out, err = run(
         capsys, "study", files / "targets.csv", "--fasta", files / "proteins.fasta", "--target",
-        "tm", "--model", "untrained", "--models", "ridge", "--resamplers", "", "--folds", "3",
+        "tm", "--model", _study.BUNDLED, "--models", "ridge", "--resamplers", "", "--folds", "3",
         "--out", tmp_path / "out", "--jobs", "1", "--no-random-split", "--regions", "40",
     )  # fmt: skip
     assert code == 0
-    assert "UNTRAINED" in err
-    assert "UNTRAINED" in (tmp_path / "out" / "report.html").read_text()
+    assert "not for results" in err
+    assert "not for results" in (tmp_path / "out" / "report.html").read_text()
     assert "report.html" in out
 
 
@@ -361,3 +360,28 @@ def test_classes_have_no_regions(files, checkpoint, tmp_path, capsys):
     assert code == 2
     assert "--regions for classes" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_sample_keeps_the_share_of_every_class_and_is_told():
+    y = np.repeat(["a", "b", "c"], [600, 300, 100])
+    given = {"task": "classification", "y": y, "sequences": y, "ids": np.arange(1000)}
+    given["source"] = {"name": "table.csv"}
+    drawn = _study._draw(given, Namespace(sample=101, seed=0))
+    assert pd.Series(drawn["y"]).value_counts().sort_index().sub([60, 30, 10]).abs().max() <= 1
+    assert len(drawn["ids"]) == 101
+    assert (np.diff(drawn["ids"]) > 0).all()
+    assert drawn["source"]["name"] == (
+        "table.csv, a random sample of 101 of 1000 proteins (seed 0)"
+    )
+    other = _study._draw(given, Namespace(sample=101, seed=1))
+    assert set(other["ids"]) != set(drawn["ids"])
+    assert _study._draw(given, Namespace(sample=1000, seed=0)) is given
+
+
+def test_a_sample_is_studied(files, checkpoint, tmp_path, capsys):
+    arguments = ["study", files / "table.csv", "--target", "tm", "--model", checkpoint]
+    arguments += ["--models", "dummy,ridge", "--resamplers", "", "--folds", "2", "--jobs", "1"]
+    arguments += ["--no-random-split", "--regions", "40", "--out", tmp_path / "out"]
+    assert run(capsys, *arguments, "--sample", "40", "-q")[0] == 0
+    assert len(pd.read_csv(tmp_path / "out" / "folds.csv")) <= 40
+    assert "a random sample of 40 of 60 proteins" in (tmp_path / "out/report.html").read_text()
