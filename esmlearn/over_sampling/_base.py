@@ -17,7 +17,8 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 from esmlearn.exceptions import DataError
 from esmlearn.over_sampling._containers import float_types, restore_features, restore_target
 from esmlearn.over_sampling._delegate import Rows
-from esmlearn.over_sampling._regions import TargetRegions, check_region_numbers, make_regions
+from esmlearn.over_sampling._edges import check_region_numbers
+from esmlearn.over_sampling._regions import TargetRegions, make_regions
 from esmlearn.over_sampling._target import as_numeric_column, check_continuous_target, is_continuous
 
 

@@ -18,12 +18,13 @@ from esmlearn.over_sampling._density import (
     histogram_density,
     kernel_density,
 )
+from esmlearn.over_sampling._edges import check_edges, check_region_numbers, join_small_regions
 from esmlearn.over_sampling._relevance import (
     RelevanceCurve,
     box_plot_control_points,
     check_control_points,
 )
-from esmlearn.over_sampling._target import check_continuous_target
+from esmlearn.over_sampling._target import as_numeric_column, check_continuous_target
 
 _METHODS = ("relevance", "density", "histogram", "quantile", "edges")
 
@@ -198,9 +199,14 @@ class TargetRegions(BaseEstimator):
         -------
         region : ndarray of int of shape (n_samples,)
             From 0 for the lowest region to ``n_regions_ - 1``.
+
+        Raises
+        ------
+        DataError
+            If a value is NaN or infinite, and so lies in no region.
         """
         check_is_fitted(self, "edges_")
-        return np.searchsorted(self.edges_, np.asarray(y, dtype=np.float64), side="right")
+        return np.searchsorted(self.edges_, as_numeric_column(y), side="right")
 
     def predict(self, y: ArrayLike) -> NDArray:
         """Do the same as `region`, under scikit-learn's name.
@@ -214,6 +220,11 @@ class TargetRegions(BaseEstimator):
         -------
         region : ndarray of int of shape (n_samples,)
             Number of the region of each value.
+
+        Raises
+        ------
+        DataError
+            If a value is NaN or infinite.
         """
         return self.region(y)
 
@@ -229,9 +240,14 @@ class TargetRegions(BaseEstimator):
         -------
         relevance : ndarray of shape (n_samples,)
             Relevance by the chosen method.
+
+        Raises
+        ------
+        DataError
+            If a value is NaN or infinite.
         """
         check_is_fitted(self, "density_")
-        y = np.asarray(y, dtype=np.float64)
+        y = as_numeric_column(y)
         if self.control_points_ is not None:
             return RelevanceCurve(self.control_points_)(y)
         density: Density | Histogram = self.histogram_ or self.density_
@@ -263,15 +279,16 @@ class TargetRegions(BaseEstimator):
         Raises
         ------
         DataError
-            If `alpha` is negative or `floor` is not positive.
+            If a value is NaN or infinite, `alpha` is negative or `floor` is not positive.
         """
         check_is_fitted(self, "density_")
+        y = as_numeric_column(y)
         if not (alpha >= 0 and floor > 0):
             raise DataError(
                 f"alpha must be at least 0 and floor above 0, got alpha={alpha}, floor={floor}."
             )
         low, high = self.density_range_
-        scaled = (self.density_(y) - low) / (high - low) if high > low else np.zeros(np.shape(y))
+        scaled = (self.density_(y) - low) / (high - low) if high > low else np.zeros(y.shape)
         weights = np.maximum(1.0 - alpha * np.clip(scaled, 0.0, 1.0), floor)
         return weights / weights.mean()
 
@@ -338,7 +355,7 @@ class TargetRegions(BaseEstimator):
         else:
             edges = self._density_crossings()
         edges = edges[(edges > self.y_min_) & (edges <= self.y_max_)]
-        return _join_small_regions(y, edges, self.min_count)
+        return join_small_regions(y, edges, self.min_count)
 
     def _density_crossings(self) -> NDArray:
         """Values at which the relevance from a density passes the threshold."""
@@ -370,50 +387,3 @@ def make_regions(regions: TargetRegions | ArrayLike | None) -> TargetRegions:
         if isinstance(regions, TargetRegions)
         else TargetRegions("edges", edges=regions)
     )
-
-
-def check_edges(edges: ArrayLike | None) -> NDArray:
-    """Return edges as an ascending float array, or say which one is wrong."""
-    if edges is None:
-        raise DataError('method="edges" needs edges, such as edges=[50.0, 85.0]; got None.')
-    values = np.asarray(edges, dtype=np.float64)
-    if values.ndim != 1 or values.size == 0:
-        raise DataError(f"edges must be a 1-D list of at least one number, got {edges!r}.")
-    bad = ~np.isfinite(values)
-    bad[1:] |= np.diff(values) <= 0
-    if bad.any():
-        i = int(np.flatnonzero(bad)[0])
-        raise DataError(f"edges[{i}] is {values[i]}: edges must be finite and ascending.")
-    return values
-
-
-def _join_small_regions(y: NDArray, edges: NDArray, min_count: int) -> NDArray:
-    """Take out edges until every region has `min_count` members."""
-    while edges.size:
-        labels = np.searchsorted(edges, y, side="right")
-        counts = np.bincount(labels, minlength=edges.size + 1)
-        smallest = int(np.argmin(counts))
-        if counts[smallest] >= min_count:
-            break
-        left = counts[smallest - 1] if smallest > 0 else np.inf
-        right = counts[smallest + 1] if smallest < edges.size else np.inf
-        edges = np.delete(edges, smallest - 1 if left <= right else smallest)
-    return edges
-
-
-def check_region_numbers(numbers: ArrayLike, n_regions: int) -> NDArray:
-    """Turn numbers of regions into a mask, or say which number does not exist."""
-    values = np.atleast_1d(np.asarray(numbers))
-    if values.dtype == bool and values.shape == (n_regions,):
-        return values.copy()
-    if values.size and values.dtype.kind not in "iu":
-        raise DataError(f"Regions are named by whole numbers, got {numbers!r}.")
-    mask = np.zeros(n_regions, dtype=bool)
-    for i, number in enumerate(values):
-        if not -n_regions <= number < n_regions:
-            raise DataError(
-                f"Region {number} (at index {i}) does not exist: the target has {n_regions} "
-                f"regions, 0 to {n_regions - 1}."
-            )
-        mask[number] = True
-    return mask

@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
@@ -170,9 +170,18 @@ def test_bad_targets(target, message):
         TargetRegions().fit(target)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("method", ["region", "predict", "relevance", "weights"])
+def test_values_that_lie_in_no_region_are_named(method, value, y):
+    regions = TargetRegions().fit(y)
+    with pytest.raises(DataError, match=rf"y\[1\] is {value}"):
+        getattr(regions, method)([40.0, value])
+
+
 finite = st.floats(-1e6, 1e6, allow_nan=False, width=32)
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.float64, st.integers(2, 60), elements=finite), st.sampled_from(METHODS))
 def test_every_target_has_one_region_and_a_relevance(y, method):
     if np.ptp(y) == 0:
