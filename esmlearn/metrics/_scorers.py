@@ -2,10 +2,12 @@
 
 import warnings
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import make_scorer
 
 from esmlearn.exceptions import DataError
@@ -21,10 +23,25 @@ from esmlearn.over_sampling import TargetRegions
 _WORST_ERROR = 1e30  # finite, so that means and ranks over folds stay defined
 
 
+class _Asked(NamedTuple):
+    """What the user asked of a scorer."""
+
+    regions: Any
+    labels: Any
+    beta: float
+    zero_division: Any
+
+
 def _classification(position: int) -> Callable:
-    def score(y_true: NDArray, y_pred: NDArray, *, regions: Any, labels: Any, beta: float) -> float:
+    def score(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
         scores = region_precision_recall_fscore(
-            y_true, y_pred, regions=regions, labels=labels, beta=beta, average="macro"
+            y_true,
+            y_pred,
+            regions=asked.regions,
+            labels=asked.labels,
+            beta=asked.beta,
+            average="macro",
+            zero_division=0.0 if asked.zero_division == "warn" else asked.zero_division,
         )
         return scores[position]
 
@@ -32,32 +49,34 @@ def _classification(position: int) -> Callable:
 
 
 def _error(name: str) -> Callable:
-    def score(y_true: NDArray, y_pred: NDArray, *, regions: Any, labels: Any, beta: float) -> float:
-        values = region_errors(y_true, y_pred, regions=regions)[name]
-        values = values[check_regions(regions).chosen(labels)]
-        known = values[np.isfinite(values)]
-        return float(np.abs(known).mean()) if known.size else 0.0
+    def score(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
+        values = np.abs(region_errors(y_true, y_pred, regions=asked.regions)[name])
+        chosen = values[check_regions(asked.regions).chosen(asked.labels)]
+        if not np.isnan(chosen).all():
+            return float(np.nanmean(chosen))
+        return np.nanmean(values) if asked.zero_division == "warn" else asked.zero_division
 
     return score
 
 
-def _balanced(y_true: NDArray, y_pred: NDArray, *, regions: Any, labels: Any, beta: float) -> float:
-    return balanced_mean_absolute_error(y_true, y_pred, regions=regions)
+def _balanced(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
+    return balanced_mean_absolute_error(y_true, y_pred, regions=asked.regions)
 
 
-def _sera(y_true: NDArray, y_pred: NDArray, *, regions: Any, labels: Any, beta: float) -> float:
-    return sera(y_true, y_pred, relevance=regions) / len(y_true)
+def _sera(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
+    return sera(y_true, y_pred, relevance=asked.regions) / len(y_true)
 
 
-def _weighted(y_true: NDArray, y_pred: NDArray, *, regions: Any, labels: Any, beta: float) -> float:
-    return relevance_weighted_rmse(y_true, y_pred, relevance=regions)
+def _weighted(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
+    return relevance_weighted_rmse(y_true, y_pred, relevance=asked.regions)
 
 
-def _utility(y_true: NDArray, y_pred: NDArray, *, regions: Any, labels: Any, beta: float) -> float:
-    return utility_f1(y_true, y_pred, relevance=regions, threshold=regions.threshold, beta=beta)
+def _utility(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
+    threshold = asked.regions.threshold
+    return utility_f1(y_true, y_pred, relevance=asked.regions, threshold=threshold, beta=asked.beta)
 
 
-def _rank(y_true: NDArray, y_pred: NDArray, *, regions: Any, labels: Any, beta: float) -> float:
+def _rank(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
     return spearman(y_true, y_pred)
 
 
@@ -65,16 +84,17 @@ class _Metric(NamedTuple):
     score: Callable
     is_error: bool
     needs_relevance: bool = False
+    of_chosen: bool = False  # looks at the chosen regions alone
     worst: float = 0.0
 
 
 _METRICS = {
-    "precision": _Metric(_classification(0), False),
-    "recall": _Metric(_classification(1), False),
-    "f1": _Metric(_classification(2), False),
-    "mae": _Metric(_error("mae"), True),
-    "rmse": _Metric(_error("rmse"), True),
-    "bias": _Metric(_error("bias"), True),
+    "precision": _Metric(_classification(0), False, of_chosen=True),
+    "recall": _Metric(_classification(1), False, of_chosen=True),
+    "f1": _Metric(_classification(2), False, of_chosen=True),
+    "mae": _Metric(_error("mae"), True, of_chosen=True),
+    "rmse": _Metric(_error("rmse"), True, of_chosen=True),
+    "bias": _Metric(_error("bias"), True, of_chosen=True),
     "balanced_mae": _Metric(_balanced, True),
     "sera": _Metric(_sera, True, needs_relevance=True),
     "relevance_weighted_rmse": _Metric(_weighted, True, needs_relevance=True),
@@ -89,12 +109,13 @@ def make_region_scorer(
     regions: TargetRegions | ArrayLike,
     labels: Any = "auto",
     beta: float = 1.0,
+    zero_division: float | str = "warn",
 ) -> Callable:
     """Make a scorer for `GridSearchCV` and `cross_validate` from a metric of this module.
 
-    Its values are finite in every fold, so that no candidate drops out of a grid: a region without
-    targets or predictions has precision, recall and F score 0 and does not count in errors, and
-    predictions that are NaN, infinite or too large to be squared get the worst value and a warning.
+    Its values are finite in every fold, so that no candidate drops out of a grid. Predictions that
+    are NaN, infinite or too large to be squared get the worst value and a warning; for a fold
+    without targets in the chosen regions see `zero_division`.
 
     Parameters
     ----------
@@ -110,6 +131,13 @@ def make_region_scorer(
         Chosen regions. ``"auto"``: the rare ones if that is known, otherwise all.
     beta : float, default=1.0
         Weight of recall against precision in ``"f1"`` and ``"utility_f1"``.
+    zero_division : "warn" or float, default="warn"
+        What is scored where a region decides nothing. ``"warn"``: precision, recall and F score of
+        a region without predictions or without targets are 0, as in scikit-learn. Errors are those
+        of the chosen regions that have targets, and, if none has, those of all regions that have.
+        Where no chosen region has a target there is an `UndefinedMetricWarning`, as such a fold
+        tells little. A number takes the place of these values without a warning: 0 or 1 for
+        scores, an error of at least 0, in units of the target, for errors.
 
     Returns
     -------
@@ -119,7 +147,8 @@ def make_region_scorer(
     Raises
     ------
     DataError
-        If the metric is not known, the regions do not tell what it needs, or `labels` chooses none.
+        If the metric is not known, the regions do not tell what it needs, `labels` chooses none, or
+        `zero_division` is not one of its values.
 
     Examples
     --------
@@ -127,10 +156,10 @@ def make_region_scorer(
     >>> from sklearn.linear_model import Ridge
     >>> from sklearn.model_selection import cross_val_score
     >>> from esmlearn.metrics import make_region_scorer
-    >>> X = np.linspace(0, 100, 60)[:, np.newaxis]
+    >>> X = np.random.default_rng(0).uniform(0, 100, size=(60, 1))
     >>> scorer = make_region_scorer("recall", regions=[85.0], labels=[1])
-    >>> cross_val_score(Ridge(), X[::-1], X.ravel()[::-1], cv=3, scoring=scorer)
-    array([1., 0., 0.])
+    >>> cross_val_score(Ridge(), X, X.ravel(), cv=3, scoring=scorer)
+    array([1., 1., 1.])
     """
     if metric not in _METRICS:
         raise DataError(f"metric {metric!r} is not known; expected one of {sorted(_METRICS)}.")
@@ -144,6 +173,7 @@ def make_region_scorer(
             f"labels={labels!r} chooses no region, so there is nothing to score. Name regions by "
             "number, or pass regions of which some are rare."
         )
+    _check_zero_division(zero_division, is_error=_METRICS[metric].is_error)
     return make_scorer(
         _finite_score,
         greater_is_better=not _METRICS[metric].is_error,
@@ -151,6 +181,7 @@ def make_region_scorer(
         regions=regions,
         labels=labels,
         beta=beta,
+        zero_division=zero_division,
     )
 
 
@@ -187,14 +218,28 @@ def region_scorers(
     }
 
 
+def _check_zero_division(zero_division: Any, *, is_error: bool) -> None:
+    if isinstance(zero_division, str) and zero_division == "warn":
+        return
+    number = isinstance(zero_division, Real) and not isinstance(zero_division, bool)
+    if is_error and number and 0 <= zero_division < np.inf:
+        return
+    if not is_error and number and zero_division in (0, 1):
+        return
+    allowed = "a finite error of at least 0" if is_error else "0 or 1"
+    raise DataError(f'zero_division must be "warn" or {allowed}, got {zero_division!r}.')
+
+
 def _finite_score(y_true: NDArray, y_pred: NDArray, *, metric: str, **options: Any) -> float:
     """Value of a metric, or its worst value when the predictions are not finite."""
-    about = _METRICS[metric]
+    about, asked = _METRICS[metric], _Asked(**options)
     problem = "NaN or infinite"
     if np.isfinite(np.asarray(y_pred, dtype=np.float64)).all():
         with np.errstate(over="ignore", invalid="ignore"):
-            value = float(about.score(y_true, y_pred, **options))
+            value = float(about.score(y_true, y_pred, asked))
         if np.isfinite(value):
+            if about.of_chosen and asked.zero_division == "warn":
+                _warn_without_targets(y_true, metric, asked)
             return value
         problem = "too large for their error to be a number"
     warnings.warn(
@@ -203,3 +248,19 @@ def _finite_score(y_true: NDArray, y_pred: NDArray, *, metric: str, **options: A
         stacklevel=2,
     )
     return _WORST_ERROR if about.is_error else about.worst
+
+
+def _warn_without_targets(y_true: NDArray, metric: str, asked: _Asked) -> None:
+    """Warn when none of the targets lies in a chosen region."""
+    found = check_regions(asked.regions)
+    chosen = found.chosen(asked.labels)
+    if np.isin(found.of(np.asarray(y_true, dtype=np.float64)), chosen).any():
+        return
+    rule = "that of all regions with targets" if _METRICS[metric].is_error else "0"
+    warnings.warn(
+        f"None of {len(y_true)} targets lies in the chosen regions {chosen.tolist()}, so {metric} "
+        f"is not defined; it is taken to be {rule}. Split so that every fold holds some (see "
+        "`stratify` of CDHitGroupSplitter), or set `zero_division`.",
+        UndefinedMetricWarning,
+        stacklevel=3,
+    )

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
@@ -128,6 +128,7 @@ def test_bad_regions():
 values = hnp.arrays(np.float64, 30, elements=st.floats(-100, 100))
 
 
+@settings(deadline=None)
 @given(values, values, st.lists(st.integers(-90, 90), min_size=1, max_size=5, unique=True))
 def test_invariants(y_true, y_pred, edges):
     edges = sorted(edges)

@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
@@ -53,6 +53,7 @@ relevances = hnp.arrays(np.float64, 20, elements=st.floats(0, 1))
 numbers = hnp.arrays(np.float64, 20, elements=st.floats(-1e3, 1e3))
 
 
+@settings(deadline=None)
 @given(numbers, numbers, relevances)
 def test_sera_invariants(y_true, y_pred, relevance):
     area = sera(y_true, y_pred, relevance=relevance)

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.dummy import DummyRegressor
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, cross_validate
 
@@ -12,6 +13,7 @@ from esmlearn.exceptions import DataError
 from esmlearn.metrics import (
     balanced_mean_absolute_error,
     make_region_scorer,
+    region_errors,
     region_precision_recall_fscore,
     region_scorers,
     sera,
@@ -68,11 +70,13 @@ class Diverged(RegressorMixin, BaseEstimator):
 
 @pytest.mark.parametrize("model", [Ridge(), DummyRegressor(), Diverged()])
 @pytest.mark.filterwarnings("ignore:Some predictions are NaN:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 def test_scores_are_finite_in_every_fold(model, data):
     X, y, regions = data
     order = np.argsort(y)  # most folds hold no rare protein at all
-    for known in (regions, [45.0], [1e6]):
-        result = cross_validate(model, X[order], y[order], cv=8, scoring=region_scorers(known))
+    for known, labels in ((regions, "auto"), ([45.0], [1]), ([45.0], "auto"), ([1e6], [1])):
+        scoring = region_scorers(known, labels=labels)
+        result = cross_validate(model, X[order], y[order], cv=8, scoring=scoring)
         for name, values in result.items():
             assert np.isfinite(values).all(), name
 
@@ -94,6 +98,49 @@ def test_predictions_whose_squares_overflow_have_finite_scores(constant, data):
     model = DummyRegressor(strategy="constant", constant=constant).fit(X, y)
     for scorer in region_scorers(regions).values():
         assert np.isfinite(scorer(model, X, y))
+
+
+@pytest.mark.parametrize("name", ["mae", "rmse", "bias"])
+def test_error_without_targets_in_the_region_is_that_of_all_others(name, data):
+    X, y, _ = data
+    model = Ridge().fit(X, y)
+    params = {"regions": [37.0, 1e6], "labels": [2]}
+    with pytest.warns(UndefinedMetricWarning, match=rf"None of 200 targets .* \[2\], so {name} "):
+        score = make_region_scorer(name, **params)(model, X, y)
+    errors = region_errors(y, model.predict(X), regions=[37.0])[name]
+    assert_allclose(score, -np.abs(errors).mean())
+    assert make_region_scorer(name, zero_division=12.5, **params)(model, X, y) == -12.5
+
+
+@pytest.mark.parametrize("name", ["precision", "recall", "f1"])
+def test_score_without_targets_in_the_region_is_zero_or_as_said(name, data):
+    X, y, _ = data
+    model = Ridge().fit(X, y)
+    params = {"regions": [1e6], "labels": [1]}
+    with pytest.warns(UndefinedMetricWarning, match=f"so {name} is not defined; .* to be 0"):
+        assert make_region_scorer(name, **params)(model, X, y) == 0
+    assert make_region_scorer(name, zero_division=1, **params)(model, X, y) == 1
+
+
+def test_regions_with_targets_decide_where_others_have_none(data):
+    X, y, _ = data
+    model = Ridge().fit(X, y)
+    some, one = (
+        make_region_scorer("mae", regions=[37.0, 1e6], labels=labels)(model, X, y)
+        for labels in ([1, 2], [1])
+    )
+    assert some == one
+
+
+def test_grid_ranks_candidates_where_folds_lack_the_region(data):
+    X, y, _ = data
+    order = np.argsort(y)
+    scorer = make_region_scorer("mae", regions=[45.0], labels=[1])
+    search = GridSearchCV(Ridge(), {"alpha": [1e-3, 1e5]}, scoring=scorer, cv=8)
+    with pytest.warns(UndefinedMetricWarning):
+        search.fit(X[order], y[order])
+    assert search.best_params_ == {"alpha": 1e-3}
+    assert (search.cv_results_["mean_test_score"] < 0).all()
 
 
 def test_labels_that_choose_nothing_are_refused(data):
@@ -149,6 +196,11 @@ def test_labels_are_rare_regions_if_known(data):
         ({"metric": "sera", "regions": [5]}, "needs the relevance"),
         ({"metric": "recall", "regions": [5], "labels": [4]}, "Region 4"),
         ({"metric": "recall", "regions": [5, 1]}, r"edges\[1\]"),
+        ({"metric": "recall", "regions": [5], "zero_division": 0.5}, "0 or 1, got 0.5"),
+        ({"metric": "recall", "regions": [5], "zero_division": np.nan}, "0 or 1, got nan"),
+        ({"metric": "mae", "regions": [5], "zero_division": -1}, "at least 0, got -1"),
+        ({"metric": "mae", "regions": [5], "zero_division": np.inf}, "at least 0, got inf"),
+        ({"metric": "mae", "regions": [5], "zero_division": "raise"}, "got 'raise'"),
     ],
 )
 def test_bad_parameters(params, message):
