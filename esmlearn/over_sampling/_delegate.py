@@ -1,5 +1,6 @@
 """Run one of imbalanced-learn's samplers on regions of a continuous target."""
 
+import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from esmlearn.exceptions import DataError
 from esmlearn.over_sampling._carrier import Carrier
 from esmlearn.over_sampling._families import Partners
 from esmlearn.over_sampling._neighbors import PairLog, TrackedKMeans, TrackedNeighbors, TrackedSVM
-from esmlearn.utils._random import random_generator
+from esmlearn.utils._random import seed_unseeded
 
 SAMPLERS = {
     "random": RandomOverSampler,
@@ -82,15 +83,17 @@ def join(parts: list[Synthetic], rows: Rows) -> Synthetic:
 
 
 def make_sampler(sampler: Any, *, random_state: int | None) -> Any:
-    """Return a fresh sampler, named or cloned, with the seed that is asked for."""
+    """Return a fresh sampler, named or cloned, with the seed that is asked for.
+
+    Estimators inside of it that lack a seed get one drawn from the sampler's.
+    """
     fresh = SAMPLERS[sampler]() if isinstance(sampler, str) else clone(sampler)
     params = fresh.get_params(deep=False)
-    if "random_state" in params:
-        if random_state is None and params["random_state"] is None:
-            # a sampler without a seed would draw from NumPy's global generator
-            random_state = random_generator(None).randint(np.iinfo(np.int32).max)
-        if random_state is not None:
-            fresh.set_params(random_state=random_state)
+    if random_state is not None and "random_state" in params:
+        fresh.set_params(random_state=random_state)
+    # A generator is copied, so that the sampler's own draws stay those of imbalanced-learn.
+    own = copy.deepcopy(params.get("random_state")) if random_state is None else random_state
+    seed_unseeded(fresh, own)
     if hasattr(fresh, "_validate_params"):
         # Later the stand-ins of `_track` take the place of what the user may have got wrong.
         fresh._validate_params()

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from esmlearn.exceptions import ResamplingWarning
+from esmlearn.exceptions import DataError, ResamplingWarning
 from esmlearn.over_sampling._base import BaseRegionSampler, check_level
 from esmlearn.over_sampling._containers import stack_rows
 from esmlearn.over_sampling._delegate import Rows, Synthetic
@@ -22,7 +22,7 @@ class GrowingSampler(BaseRegionSampler):
         """How many rows each region is to get; sets `sampling_strategy_`."""
         if isinstance(self.level, dict):
             check_level(self.level)
-            percent = {self._region_number(name): p for name, p in self.level.items()}
+            percent = self._percent_by_region(self.level)
             n_new = {r: round(self.counts_[r] * percent[r] / 100) for r in sorted(percent)}
         else:
             n_new = {r: self._rows_by_level(r) for r in np.flatnonzero(self.rare_).tolist()}
@@ -37,6 +37,19 @@ class GrowingSampler(BaseRegionSampler):
             self._region_name(r): int(self.counts_[r] + n) for r, n in n_new.items()
         }
         return n_new
+
+    def _percent_by_region(self, level: dict) -> dict[int, float]:
+        """Percentages by position; -1 and the last number are one region, not two."""
+        named: dict[int, Any] = {}
+        for name in level:
+            first = named.setdefault(self._region_number(name), name)
+            if first is not name:
+                raise DataError(
+                    f"level[{first!r}] is {level[first]!r} and level[{name!r}] is "
+                    f"{level[name]!r}, but {first!r} and {name!r} name the same region. Give each "
+                    "region one percentage."
+                )
+        return {region: level[name] for region, name in named.items()}
 
     @property
     def _is_off(self) -> bool:

@@ -17,8 +17,9 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from esmlearn.exceptions import ResamplingWarning
-from esmlearn.over_sampling._regions import TargetRegions, check_region_numbers, make_regions
-from esmlearn.utils._random import random_generator
+from esmlearn.over_sampling._edges import check_region_numbers
+from esmlearn.over_sampling._regions import TargetRegions, make_regions
+from esmlearn.utils._random import random_generator, seed_unseeded
 
 
 class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -49,7 +50,7 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     n_jobs : int, default=None
         Processes for those folds.
     random_state : int, RandomState instance or None, default=None
-        Seed of those folds.
+        Seed of those folds, and of classifiers and regressors that have none of their own.
 
     Attributes
     ----------
@@ -273,13 +274,14 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     def _make_classifier(self) -> Any:
         if self.classifier is not None:
-            return clone(self.classifier)
-        # The seed decides nothing, but without one SVC moves NumPy's global generator on.
-        return make_pipeline(StandardScaler(), SVC(class_weight="balanced", random_state=0))
+            return seed_unseeded(clone(self.classifier), self.random_state)
+        return seed_unseeded(
+            make_pipeline(StandardScaler(), SVC(class_weight="balanced")), self.random_state
+        )
 
     def _make_regressor(self) -> Any:
         if self.regressor is not None:
-            return clone(self.regressor)
+            return seed_unseeded(clone(self.regressor), self.random_state)
         return make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 11)))
 
 

@@ -16,10 +16,12 @@ from imblearn.pipeline import Pipeline
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from esmlearn.exceptions import DataError, ResamplingWarning
 from esmlearn.over_sampling import RegionOverSampler, TargetRegions
@@ -278,6 +280,7 @@ def test_sampler_that_changes_training_rows_is_refused(data):
     [
         ({"level": {9: 100}}, "Region 9"),
         ({"level": {1: -5}}, r"level\[1\] is -5"),
+        ({"level": {2: 100, -1: 300}}, "but 2 and -1 name the same region"),
         ({"rare": [7]}, "Region 7"),
         ({"families": "between"}, "groups="),
         ({"target": "classes", "rare": ["x"]}, "Class 'x'"),
@@ -297,6 +300,42 @@ def test_bad_target_is_named(value, data):
     y[17] = value
     with pytest.raises(DataError, match=rf"y\[17\] is {value}"):
         RegionOverSampler().fit_resample(X, y)
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        SVMSMOTE(svm_estimator=SVC()),
+        KMeansSMOTE(kmeans_estimator=MiniBatchKMeans(3), cluster_balance_threshold=0.01),
+    ],
+    ids=["svm", "kmeans"],
+)
+def test_unseeded_estimators_of_a_sampler_are_seeded(sampler, data):
+    X, y, _ = data
+    params = {"regions": EDGES, "rare": [2], "fallback": "error"}
+    before = np.random.get_state()  # noqa: NPY002
+    first, again = (
+        RegionOverSampler(sampler, random_state=0, **params).fit_resample(X, y) for _ in range(2)
+    )
+    RegionOverSampler(sampler, **params).fit_resample(X, y)
+    after = np.random.get_state()  # noqa: NPY002
+    assert_array_equal(before[1], after[1])
+    assert before[2] == after[2]
+    for one, other in zip(first, again, strict=True):
+        assert_array_equal(one, other)
+    assert all(v is None for k, v in sampler.get_params().items() if k.endswith("random_state"))
+
+
+def test_a_samplers_own_generator_draws_what_it_draws_by_itself(data):
+    X, y, _ = data
+    labels = np.digitize(y, EDGES)
+    wanted = {2: 2 * int(np.sum(labels == 2))}
+    given, plain = (
+        SVMSMOTE(svm_estimator=SVC(), random_state=np.random.RandomState(5)) for _ in range(2)
+    )
+    expected = plain.set_params(sampling_strategy=wanted).fit_resample(X, labels)[0]
+    sampler = RegionOverSampler(given, level={2: 100}, regions=EDGES)
+    assert_array_equal(sampler.fit_resample(X, y)[0], expected)
 
 
 def test_constant_target_is_refused(data):

@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import fbeta_score
 
@@ -104,6 +104,24 @@ def test_without_a_seed_no_global_random_state_is_moved(data):
     before = np.random.get_state()[2]  # noqa: NPY002
     TwoStageRegressor(regions=[65.0], rare=[1]).fit(X, y)
     assert np.random.get_state()[2] == before  # noqa: NPY002
+
+
+def test_unseeded_estimators_get_their_seeds_from_this_one(data):
+    X, y = data
+    parts = {"regressor": ExtraTreesRegressor(5), "classifier": ExtraTreesClassifier(5)}
+    params = {**parts, "regions": [65.0], "rare": [1], "cv": 2}
+    before = np.random.get_state()  # noqa: NPY002
+    same, again, other = (
+        TwoStageRegressor(random_state=seed, **params).fit(X[:400], y[:400]).predict(X[400:])
+        for seed in (0, 0, 1)
+    )
+    TwoStageRegressor(**params).fit(X, y)
+    after = np.random.get_state()  # noqa: NPY002
+    assert_array_equal(before[1], after[1])
+    assert before[2] == after[2]
+    assert_array_equal(same, again)
+    assert (same != other).any()
+    assert all(part.random_state is None for part in parts.values())
 
 
 def test_a_region_that_leaves_one_other_row_is_not_learned(data):
