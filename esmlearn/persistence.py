@@ -59,6 +59,10 @@ TRUSTED_TYPES = frozenset(
         "imblearn.over_sampling._smote.filter.BorderlineSMOTE",
         "imblearn.over_sampling._smote.filter.SVMSMOTE",
         "imblearn.pipeline.Pipeline",
+        # Plain holders of what scikit-learn's meta-estimators fitted.
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.utils._bunch.Bunch",
         # Trees of forests: compiled, and they check the arrays that they are built from.
         "sklearn.tree._tree.Tree",
     }
@@ -233,40 +237,88 @@ def _digest(about: bytes, model: bytes) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
-def _bare(estimator: Any) -> Any:
-    """Return a copy without what prediction does not need, such as fitted samplers."""
-    if hasattr(estimator, "best_estimator_"):
-        return _bare(estimator.best_estimator_)
-    if hasattr(estimator, "steps"):
-        bare = copy.copy(estimator)
-        bare.steps = [(name, _bare(step)) for name, step in estimator.steps]
-        if hasattr(getattr(bare, "validation", None), "get_params"):
-            bare.validation = clone(bare.validation)
+def _bare(value: Any) -> Any:
+    """Return a value without what prediction does not need, such as fitted samplers.
+
+    What holds nothing of the kind is returned itself, so that parts which are shared stay shared.
+    """
+    if isinstance(value, dict | list | tuple):
+        return _bare_container(value)
+    if not _is_estimator(value):
+        return value
+    if "best_estimator_" in vars(value):
+        return _bare(value.best_estimator_)
+    if _is_embedder(value):
+        return _bare_embedder(value)
+    if hasattr(value, "fit_resample") and not hasattr(value, "steps"):
+        return clone(value)
+    changed = {k: _bare(v) for k, v in vars(value).items()}
+    validation = changed.get("validation")
+    if hasattr(value, "steps") and hasattr(validation, "get_params"):
+        changed["validation"] = clone(validation)
+    if all(changed[k] is v for k, v in vars(value).items()):
+        return value
+    bare = copy.copy(value)
+    vars(bare).update(changed)
+    return bare
+
+
+def _bare_container(values: Any) -> Any:
+    if isinstance(values, dict):
+        items = {k: _bare(v) for k, v in values.items()}
+        if all(items[k] is v for k, v in values.items()):
+            return values
+        bare = copy.copy(values)
+        bare.update(items)
         return bare
-    if hasattr(estimator, "fit_resample"):
-        return clone(estimator)
-    if _is_embedder(estimator):
-        models = estimator.model
-        single = isinstance(models, str | os.PathLike)
-        names = os.fspath(models) if single else [os.fspath(m) for m in models]
-        cache = estimator.cache
-        kept = os.fspath(cache) if isinstance(cache, os.PathLike) else cache
-        return clone(estimator).set_params(
-            model=names, cache=kept if isinstance(kept, str | None) else "default"
-        )
-    return estimator
+    parts = [_bare(v) for v in values]
+    if all(part is v for part, v in zip(parts, values, strict=True)):
+        return values
+    return type(values)(parts)
+
+
+def _bare_embedder(embedder: Any) -> Any:
+    """Return an unfitted embedder whose settings are plain text."""
+    models = embedder.model
+    single = isinstance(models, str | os.PathLike)
+    names = os.fspath(models) if single else [os.fspath(m) for m in models]
+    cache = embedder.cache
+    kept = os.fspath(cache) if isinstance(cache, os.PathLike) else cache
+    return clone(embedder).set_params(
+        model=names, cache=kept if isinstance(kept, str | None) else "default"
+    )
+
+
+def _is_estimator(value: Any) -> bool:
+    """Tell what may hold an embedder; some of scikit-learn's fitted parts only predict."""
+    if isinstance(value, type) or not hasattr(value, "__dict__"):
+        return False
+    return any(hasattr(value, name) for name in ("get_params", "predict_proba", "predict"))
 
 
 def _is_embedder(estimator: Any) -> bool:
-    return hasattr(estimator, "fingerprint") and hasattr(estimator, "model")
+    # Of its own: a frozen or wrapped estimator passes on what its inner one has.
+    return "model" in vars(estimator) and hasattr(estimator, "fingerprint")
 
 
-def _embedders(estimator: Any) -> Iterator[Any]:
-    """Yield the embedders of an estimator, in the order of its steps."""
-    if _is_embedder(estimator):
-        yield estimator
-    for _, step in getattr(estimator, "steps", []):
-        yield from _embedders(step)
+def _embedders(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
+    """Yield each embedder once, also those inside meta-estimators, in an order that is kept."""
+    seen = set() if seen is None else seen
+    if isinstance(value, list | tuple):
+        parts = list(value)
+    elif isinstance(value, dict):
+        parts = [value[k] for k in sorted(value, key=str)]
+    elif not _is_estimator(value) or id(value) in seen:
+        return
+    elif _is_embedder(value):
+        seen.add(id(value))
+        yield value
+        return
+    else:
+        parts = [v for _, v in sorted(vars(value).items())]
+        seen.add(id(value))
+    for part in parts:
+        yield from _embedders(part, seen)
 
 
 def _describe(estimator: Any) -> dict[str, Any]:
@@ -338,6 +390,11 @@ def _warn_versions(path: Any, about: dict[str, Any]) -> None:
 
 def _check_weights(path: Any, embedders: list[Any], about: dict[str, Any]) -> None:
     """Make sure that the embedders find the weights that the model was trained with."""
+    if len(embedders) != len(about["embedders"]):
+        raise DataError(
+            f"{path} tells of {len(about['embedders'])} language-model embedders and holds "
+            f"{len(embedders)}; save it again with this version of esmlearn."
+        )
     for embedder, saved in zip(embedders, about["embedders"], strict=True):
         try:
             found = embedder.fingerprint()

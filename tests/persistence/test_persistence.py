@@ -4,7 +4,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import VotingRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from skops.io._utils import get_module
@@ -215,3 +218,42 @@ def test_of_a_search_the_best_estimator_is_saved(tmp_path, checkpoint, targets):
     again = load(tmp_path / "search")
     assert np.array_equal(search.predict(X), again.predict(X))
     assert read_metadata(tmp_path / "search")["embedders"][0]["fingerprint"]
+
+
+def _wrapped(checkpoint, y):
+    """Return meta-estimators around the pipeline, and the targets of each."""
+    pipeline = _pipeline(checkpoint, Ridge())
+    tails = TargetRegions(method="quantile", quantiles=(0.2, 0.8), rare=[0, -1])
+    pipeline.set_params(resample__sampler="random", resample__regions=tails)
+    classes = np.where(y > 42, "hot", "cold")
+    classifier = _pipeline(checkpoint, LogisticRegression())
+    classifier.set_params(resample__sampler="random", resample__target="classes")
+    search = GridSearchCV(pipeline, {"model__alpha": [1.0, 10.0]}, cv=2)
+    return {
+        "target": (TransformedTargetRegressor(pipeline, transformer=StandardScaler()), y),
+        "search in target": (TransformedTargetRegressor(search), y),
+        "voting": (VotingRegressor([("a", pipeline), ("b", pipeline)]), y),
+        "calibrated": (CalibratedClassifierCV(classifier, cv=2), classes),
+        "pipeline in pipeline": (Pipeline([("all", pipeline)]), y),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["target", "search in target", "voting", "calibrated", "pipeline in pipeline"]
+)
+def test_embedders_inside_meta_estimators_are_found(name, tmp_path, checkpoint, targets):
+    X, y = targets
+    estimator, y = _wrapped(checkpoint, y)[name]
+    estimator.fit(X, y)
+    expected = estimator.predict(X)
+    save(estimator, tmp_path / "model")
+    assert read_metadata(tmp_path / "model")["embedders"]
+    moved = tmp_path / "esm2_moved.pt"
+    moved.write_bytes(checkpoint.read_bytes())
+    assert np.array_equal(load(tmp_path / "model", model=moved).predict(X), expected)
+    other = write_untrained_checkpoint(
+        tmp_path / "esm2_other.pt", n_layers=2, width=32, n_heads=4, random_state=1
+    )
+    with pytest.raises(CheckpointError, match="with the fingerprint"):
+        load(tmp_path / "model", model=other)
+    assert np.array_equal(estimator.predict(X), expected)
