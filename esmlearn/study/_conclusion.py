@@ -33,8 +33,9 @@ class Conclusion:
         All that cannot be told from `top`.
     named : bool
         Whether `top` stands out from every other model.
-    useful : bool
-        Whether `chosen` beats knowing nothing of the protein (the dummy).
+    useful : bool or None
+        Whether `chosen` beats knowing nothing of the protein (the dummy); None if there was no
+        dummy to compare with.
     against_top : pandas.DataFrame
         Every candidate compared with `top`.
     against_none : pandas.DataFrame
@@ -49,7 +50,7 @@ class Conclusion:
     chosen: Candidate
     leaders: list[Candidate]
     named: bool
-    useful: bool
+    useful: bool | None
     against_top: pd.DataFrame
     against_none: pd.DataFrame
     interval: tuple[float, float] = field(default=(float("nan"), float("nan")))
@@ -101,7 +102,7 @@ def conclude(
         chosen=chosen,
         leaders=leaders,
         named=stands_out,
-        useful=_useful(against_top, results, chosen, metric),
+        useful=_useful(results, chosen, metric),
         against_top=against_top,
         against_none=_against_none(results, candidates, metric),
         interval=interval_of(data, predictions[chosen.name], random_state=random_state),
@@ -154,14 +155,12 @@ def _against_none(
     return table.assign(p_holm=holm(table["p"]))
 
 
-def _useful(
-    against_top: pd.DataFrame, results: pd.DataFrame, chosen: Candidate, metric: Metric
-) -> bool:
-    """Tell whether a candidate is significantly better than the dummy, where there is one."""
+def _useful(results: pd.DataFrame, chosen: Candidate, metric: Metric) -> bool | None:
+    """Tell whether a candidate is significantly better than the dummy; None without a dummy."""
     if chosen.model == "dummy":
         return False
     if not (results["candidate"] == "dummy").any():
-        return True
+        return None
     table = _against(results, "dummy", metric).set_index("candidate")
     return bool(table.loc[chosen.name, "better"] and table.loc[chosen.name, "p"] < ALPHA)
 

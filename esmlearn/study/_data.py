@@ -119,7 +119,12 @@ def prepare(
     graph : HomologyGraph
         Who is related to whom.
     """
-    texts = check_sequences(sequences, name="sequences", min_sequences=2 * n_splits)
+    texts = check_sequences(sequences, name="sequences", min_sequences=2)
+    if len(texts) < 2 * n_splits:
+        raise DataError(
+            f"Got {len(texts)} proteins for {n_splits} folds; expected at least {2 * n_splits}, "
+            f"two per fold. Take fewer folds."
+        )
     names = _check_ids(ids, len(texts))
     if len(y) != len(texts):
         raise DataError(f"y has {len(y)} targets for {len(texts)} sequences; expected as many.")

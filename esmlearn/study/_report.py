@@ -139,11 +139,12 @@ def headline(study: "Study") -> str:
         f"On protein families it has never seen, its {_lower(metric.title)} is "
         f"{number(value)}{unit} (95 % interval {number(low)} to {number(high)}{unit})."
     )
-    third = (
-        ""
-        if conclusion.useful
-        else " It is not shown to be better than ignoring the protein altogether."
-    )
+    third = {
+        True: "",
+        False: " It is not shown to be better than ignoring the protein altogether.",
+        None: " Whether it is better than ignoring the protein altogether was not tested: there "
+        "was no dummy among the models.",
+    }[conclusion.useful]
     return f"{first} {second}{third}"
 
 

@@ -13,22 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from esmlearn.exceptions import DataError
-from esmlearn.study._candidates import (
-    COMPLEXITY,
-    Candidate,
-    PipelineFactory,
-    default_models,
-    list_candidates,
-)
+from esmlearn.study._candidates import Candidate, PipelineFactory, list_candidates
 from esmlearn.study._conclusion import Conclusion, conclude
-from esmlearn.study._data import StudyData, prepare
+from esmlearn.study._data import prepare
 from esmlearn.study._evaluate import Task, evaluate_all, one_thread
 from esmlearn.study._folds import audit_folds, homology_folds, random_folds
+from esmlearn.study._plan import check_candidates, choose_models, make_embedder, make_factory
 from esmlearn.study._settings import settings_of_pieces
 from esmlearn.study._store import WorkFolder
 from esmlearn.study._tables import (
@@ -228,9 +222,9 @@ class Study(BaseEstimator):
             If there are fewer homology components than folds.
         """
         self._validate_params()
-        self._check_candidates()
+        check_candidates(self.models, self.resamplers, self.levels)
         self.timings_: dict[str, float] = {}
-        embedder = self._make_embedder()
+        embedder = make_embedder(self.model, n_jobs=self.n_jobs, verbose=self.verbose)
         with self._step("validate, remove redundancy, build the homology graph"):
             self.data_, graph = prepare(
                 sequences,
@@ -251,38 +245,10 @@ class Study(BaseEstimator):
             self.embedding_ = embedder.fit_transform(self.data_.sequences)
             self.embedding_report_ = dict(embedder.report_)
         with self._work_folder(splits) as store:
-            self._compete(splits, self._make_factory(embedder), store)
+            self._compete(splits, make_factory(self, embedder), store)
         return self
 
     # Preparation ---------------------------------------------------------------------------------
-
-    def _check_candidates(self) -> None:
-        """Refuse what cannot compete now, and not after the search and the embedding."""
-        from esmlearn.over_sampling._delegate import SAMPLERS
-
-        if len(self.models) == 0:
-            raise DataError(f"models is empty; expected names out of {', '.join(COMPLEXITY)}.")
-        if isinstance(self.models, list | tuple):
-            for name in self.models:
-                if name not in COMPLEXITY:
-                    raise DataError(
-                        f"models has {name!r}; expected names out of {', '.join(COMPLEXITY)}."
-                    )
-        for resampler in self.resamplers:
-            if resampler not in SAMPLERS:
-                raise DataError(
-                    f"resamplers has {resampler!r}; expected names out of {', '.join(SAMPLERS)}."
-                )
-        for level in self.levels:
-            if not isinstance(level, Integral) or level < 1:
-                raise DataError(f"levels has {level!r}; expected whole per cents of 1 or more.")
-
-    def _make_embedder(self) -> Any:
-        from esmlearn.embedding import ESMEmbedder
-
-        if hasattr(self.model, "transform"):
-            return clone(self.model)
-        return ESMEmbedder(self.model, n_jobs=self.n_jobs, verbose=int(self.verbose > 0))
 
     def _deal_folds(self, graph: Any) -> Splits:
         """Return homology folds, and random folds where asked, both audited."""
@@ -304,46 +270,6 @@ class Study(BaseEstimator):
         )
         return splits
 
-    def _make_factory(self, embedder: Any) -> PipelineFactory:
-        from esmlearn.model_selection import CDHitGroupSplitter, CDHitShuffleSplit
-
-        data = self.data_
-        homology: dict[str, Any] = {"identity": self.identity, "coverage": self.coverage}
-        regions = None if data.regions is None else clone(data.regions)
-        inner = CDHitGroupSplitter(self.n_inner_splits, random_state=self.random_state, **homology)
-        validation = CDHitShuffleSplit(
-            1, test_size=self.validation, random_state=self.random_state, **homology
-        )
-        return PipelineFactory(
-            embedder=clone(embedder).set_params(n_jobs=None, verbose=0),
-            models=self._choose_models(data, regions),
-            regions=regions,
-            target="continuous" if data.regions is not None else "classes",
-            validation=validation,
-            inner=inner,
-            grid={
-                "resample__sampler": [None, *self.resamplers],
-                "resample__level": list(self.levels),
-            },
-            scoring=self._inner_scoring(data),
-            random_state=self.random_state,
-        )
-
-    def _choose_models(self, data: StudyData, regions: Any) -> dict[str, Any]:
-        if isinstance(self.models, dict):
-            return self.models
-        known = default_models(data.task, regions=regions, random_state=self.random_state)
-        if self.models == "all":
-            return known
-        return {name: known[name] for name in self.models}
-
-    def _inner_scoring(self, data: StudyData) -> Any:
-        if data.regions is None:
-            return "f1_macro"
-        from esmlearn.metrics import make_region_scorer
-
-        return make_region_scorer("balanced_mae", regions=data.regions)
-
     @contextmanager
     def _work_folder(self, splits: Splits) -> Iterator[WorkFolder]:
         """Open the folder of finished pieces; a temporary one where none was asked for."""
@@ -351,7 +277,7 @@ class Study(BaseEstimator):
             self.data_,
             splits,
             fingerprint=self.fingerprint_,
-            models=self._choose_models(self.data_, None),
+            models=choose_models(self.models, self.data_.task, None, self.random_state),
             parameters=self.get_params(deep=False),
         )
         with tempfile.TemporaryDirectory() as temporary:

@@ -6,7 +6,7 @@ from sklearn.base import clone
 from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.study import Study, _evaluate, headline
 from esmlearn.study._candidates import Candidate, list_candidates
-from esmlearn.study._data import choose_regions
+from esmlearn.study._data import choose_regions, prepare
 from tests.study.conftest import small_classifier_study, small_study
 
 
@@ -164,7 +164,7 @@ def test_a_clear_winner_is_named(checkpoint, proteins):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (lambda X, y: (X[:4], y[:4]), DataError, r"4 sequence\(s\); expected at least 6"),
+        (lambda X, y: (X[:4], y[:4]), DataError, "4 proteins for 3 folds; expected at least 6"),
         (lambda X, y: (X, y[:-1]), DataError, "89 targets for 90 sequences"),
         (lambda X, y: (X, np.full(90, 5.0)), DataError, "all 90 values are 5.0"),
         (lambda X, y: (X, np.r_[y[:-1], np.nan]), DataError, "row 89"),
@@ -242,3 +242,21 @@ def test_one_model_alone_is_not_called_the_best(checkpoint, proteins):
     text = headline(study)
     assert text.startswith("Only one model was tried")
     assert "is the best" not in text
+
+
+def test_without_a_dummy_no_verdict_is_given(checkpoint, proteins, fitted):
+    study = small_study(checkpoint, models=["ridge"], resamplers=(), random_split=False)
+    study.fit(*proteins)
+    assert study.conclusion_.useful is None
+    assert "was not tested: there was no dummy among the models" in headline(study)
+    assert fitted.conclusion_.useful is not None
+    assert "was not tested" not in headline(fitted)
+
+
+def test_conflicting_whole_numbers_are_merged_by_their_median(proteins):
+    sequences = np.append(proteins[0], proteins[0][0])
+    y = np.append(np.round(proteins[1]).astype(int), 0)
+    data, _ = prepare(sequences, y, redundancy=None, n_splits=3, regions=[50.0])
+    assert data.task == "regression"
+    assert data.y[0] == y[0] / 2
+    assert data.filters[-1]["conflicts"] == 1
