@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +57,10 @@ def add_input(parser: argparse.ArgumentParser, *, target: bool) -> None:
     if target:
         parser.add_argument("--target", default=None, metavar="COL", help="column to predict")
         parser.add_argument(
-            "--task", default="auto", choices=["auto", "regression", "classification"], help="what"
+            "--task",
+            default="auto",
+            choices=["auto", "regression", "classification"],
+            help="numbers or classes; auto looks at the column",
         )
 
 
@@ -151,6 +155,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def device(text: str) -> str:
+    """Parse the name of a device; whether it is there is seen when something is computed."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no device; expected auto, cpu, mps, cuda or cuda:N"
+        )
+    return text
 
 
 def output_path(text: str) -> Path:

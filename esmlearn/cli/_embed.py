@@ -11,6 +11,7 @@ from esmlearn.cli._common import (
     Commands,
     add_input,
     add_jobs,
+    device,
     new_command,
     output_path,
     read_input,
@@ -34,11 +35,19 @@ def add_commands(commands: Commands) -> None:
     add_input(parser, target=False)
     parser.add_argument("--model", default="esm2_t6_8M_UR50D", help="name or checkpoint file")
     parser.add_argument("--layer", type=int, default=-1, help="layer; -1 is the last")
-    parser.add_argument("--pooling", default="mean", choices=["mean", "max", "bos", "mean+std"])
     parser.add_argument(
-        "--long", default="window", choices=["window", "truncate", "error"], help="above 1022"
+        "--pooling",
+        default="mean",
+        choices=["mean", "max", "bos", "mean+std"],
+        help="how the vectors of the residues become one",
     )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto")
+    parser.add_argument(
+        "--long",
+        default="window",
+        choices=["window", "truncate", "error"],
+        help="proteins of more than 1022 residues: average overlapping windows, cut, or refuse",
+    )
+    parser.add_argument("--device", type=device, default="auto", help="cpu, cuda, mps or auto")
     add_jobs(parser)
     parser.set_defaults(run=run)
 

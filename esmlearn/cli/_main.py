@@ -3,8 +3,9 @@
 import argparse
 import logging
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from esmlearn._version import __version__
 from esmlearn.cli import _embed, _homology, _maintenance, _predict, _study
@@ -22,7 +23,8 @@ examples:
   esmlearn audit folds.csv --column fold         how leaky is a split?
   esmlearn predict report/model.esmlearn new.fasta -o predictions.csv
 
-exit codes: 0 done, 2 input that cannot be used, 130 interrupted
+exit codes: 0 done, 2 input that cannot be used, 130 interrupted, 141 whoever read the output
+closed it, as head does
 """
 
 
@@ -37,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     code : int
-        0 when done, 2 for input that cannot be used, 130 when interrupted.
+        0 when done, 2 for input that cannot be used, 130 when interrupted, 141 when the reader of
+        the output closed it.
 
     Examples
     --------
@@ -52,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where a closed pipe is understood
         return code
     except EsmlearnError as error:
-        return _fail(str(error))
+        return _fail(_as_options(str(error), vars(args)))
     except BrokenPipeError:
         # Whoever read our output has enough of it, as `head` does; nothing is left to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -99,6 +102,18 @@ class _Stderr(logging.StreamHandler):
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)
+
+
+def _as_options(message: str, known: Collection[str]) -> str:
+    """Name parameters as the options they are here: ``--model X`` for ``model=X``."""
+
+    def rename(match: re.Match[str]) -> str:
+        name, after = match[1], match[2]
+        if name not in known:
+            return match[0]
+        return f"--{name.replace('_', '-')}{'' if after in ' .,;:)' else ' '}{after}"
+
+    return re.sub(r"(?<![^\s(])([a-z_]+)=(.|$)", rename, message)
 
 
 def _fail(message: str) -> int:

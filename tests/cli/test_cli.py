@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from esmlearn.cli import _study, main
+from esmlearn.cli import _main, _study, main
 from esmlearn.datasets import load_subcellular_location
 from esmlearn.embedding import write_untrained_checkpoint
 from esmlearn.io import write_fasta
@@ -71,6 +71,41 @@ def test_predict_with_the_saved_model(studied, files, tmp_path, capsys):
     code, _, err = run(capsys, "predict", model, files / "table.csv", "--digest", "0" * 64)
     assert code == 2
     assert "is another model" in err
+
+
+def test_errors_name_options_and_not_parameters(studied, files, checkpoint, tmp_path, capsys):
+    arguments = ["embed", files / "proteins.fasta", "-o", tmp_path / "x.npy"]
+    code, _, err = run(capsys, *arguments, "--model", "esm9")
+    assert code == 2
+    assert "--model 'esm9' is neither" in err
+    other = write_untrained_checkpoint(
+        tmp_path / "esm2_other.pt", n_layers=1, width=16, n_heads=2, random_state=1
+    )
+    arguments = ["predict", studied / "model.esmlearn", files / "proteins.fasta"]
+    code, _, err = run(capsys, *arguments, "--model", other)
+    assert code == 2
+    assert "Pass the right weights as --model." in err
+    assert "model=" not in err
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("model='x' is none", "--model 'x' is none"),
+        ("pass model= the path", "pass --model the path"),
+        ("(see n_jobs=2)", "(see --n-jobs 2)"),
+        ("a file /tmp/model=3.csv, other=4", "a file /tmp/model=3.csv, other=4"),
+    ],
+)
+def test_parameters_become_options(message, expected):
+    assert _main._as_options(message, {"model", "n_jobs"}) == expected
+
+
+def test_too_many_folds_are_named_as_such(files, checkpoint, tmp_path, capsys):
+    arguments = ["study", files / "table.csv", "--target", "tm", "--model", checkpoint]
+    code, _, err = run(capsys, *arguments, "--folds", "100", "--out", tmp_path / "out")
+    assert code == 2
+    assert "60 proteins for 100 folds; expected at least 200" in err
 
 
 @pytest.mark.parametrize("suffix", ["npy", "parquet", "csv"])
@@ -317,6 +352,8 @@ def test_help_imports_nothing_heavy():
         (["audit", "t.csv", "--coverage", "0.9"], "unrecognized arguments"),
         (["cluster", "t.csv", "-o", "x.foo"], "x.foo has the suffix '.foo'"),
         (["predict", "m", "t.csv", "-o", "x"], "x has the suffix ''"),
+        (["embed", "t.fasta", "-o", "x.npy", "--device", "foo"], "'foo' is no device"),
+        (["embed", "t.fasta", "-o", "x.npy", "--device", "cuda:x"], "'cuda:x' is no device"),
     ],
 )
 def test_arguments_that_mean_nothing_are_refused_at_once(arguments, message, capsys):
