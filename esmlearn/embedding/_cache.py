@@ -7,40 +7,26 @@ compares its checksum: a kill, a full disk or a damaged file costs a recompute, 
 """
 
 import json
-import logging
 import os
 import sqlite3
 import threading
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
+from esmlearn.embedding import _cache_upkeep as upkeep
+from esmlearn.embedding._cache_folder import logger
+from esmlearn.embedding._cache_vectors import CacheVectors
 from esmlearn.embedding._claims import ClaimTable, begin_work
-from esmlearn.embedding._index import open_index, transaction
-from esmlearn.embedding._store import (
-    checksums,
-    digest_key,
-    map_numbers,
-    read_arrays,
-    read_rows,
-    write_numbers,
-)
-from esmlearn.exceptions import CacheError
-from esmlearn.utils._paths import cache_directory
+from esmlearn.embedding._index import transaction
+from esmlearn.exceptions import CacheError, DataError
 
-logger = logging.getLogger(__name__)
-
-_MANY = 5000  # beyond, reading the whole index of a space beats asking for each digest
-
-# SQLite forbids using, even closing, a connection on the other side of a fork: they are kept.
-_inherited: list[sqlite3.Connection] = []
+_TRIM = 0.9  # a limit that is reached leaves room, or every batch would rewrite the files
 
 
-class EmbeddingCache:
+class EmbeddingCache(CacheVectors):
     """Vectors of sequences on disk, found by what was computed and not by when or by whom.
 
     Any number of processes may read and fill one cache; each sequence is computed by one of them
@@ -51,6 +37,10 @@ class EmbeddingCache:
     path : path-like, default=None
         Folder of the cache, made when first written to. None is ``embeddings`` in esmlearn's cache
         folder (``$ESMLEARN_CACHE``, or the platform's).
+    max_bytes : int, default=None
+        Most bytes of vectors that what is stored through this object may grow the cache to; beyond,
+        the least recently used ones are removed until a tenth of the limit is free. None sets no
+        limit. The index comes on top, with about 100 bytes per vector.
 
     Examples
     --------
@@ -63,201 +53,18 @@ class EmbeddingCache:
     0
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        self.path = path
-        self._reset()
-
-    def _reset(self) -> None:
-        self._local = threading.local()
-        self._read_only = False
-        self._warned = False
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.path = state["path"]
-        self._reset()
+    def __init__(
+        self, path: str | os.PathLike[str] | None = None, *, max_bytes: int | None = None
+    ) -> None:
+        if max_bytes is not None and max_bytes < 1:
+            raise DataError(f"max_bytes is {max_bytes}; expected at least 1, or None for no limit.")
+        super().__init__(path)
+        self.max_bytes = max_bytes
 
     def __repr__(self) -> str:
-        return f"EmbeddingCache({os.fspath(self.path)!r})" if self.path else "EmbeddingCache()"
-
-    @property
-    def directory(self) -> Path:
-        """The folder that holds index and vectors."""
-        return cache_directory("embeddings") if self.path is None else Path(self.path).expanduser()
-
-    # Connection ----------------------------------------------------------------------------------
-
-    def _connection(self) -> sqlite3.Connection:
-        """Return this thread's connection; one that was made before a fork is left alone."""
-        directory = self.directory
-        key = (os.getpid(), directory)
-        if getattr(self._local, "key", None) != key:
-            if hasattr(self._local, "connection") and self._local.key[0] != key[0]:
-                _inherited.append(self._local.connection)
-            self._local.connection, self._read_only = open_index(directory)
-            self._local.key = key
-            if self._read_only:
-                self._warn(f"The embedding cache {directory} is read-only: nothing new is stored.")
-        return self._local.connection
-
-    def _warn(self, message: str) -> None:
-        logger.warning(message)
-        if not self._warned:
-            self._warned = True
-            warnings.warn(message, stacklevel=4)
-
-    def close(self) -> None:
-        """Close this thread's connection; the next use opens another."""
-        if getattr(self._local, "key", None) is not None:
-            if self._local.key[0] == os.getpid():
-                self._local.connection.close()
-            del self._local.key, self._local.connection
-
-    def __enter__(self) -> "EmbeddingCache":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    # Spaces --------------------------------------------------------------------------------------
-
-    def _space(self, fingerprint: str) -> int | None:
-        query = "SELECT id FROM space WHERE fingerprint = ?"
-        row = self._connection().execute(query, (fingerprint,)).fetchone()
-        return None if row is None else int(row[0])
-
-    def _make_space(self, fingerprint: str, description: Mapping[str, Any] | None) -> int:
-        """Return the number of a space, which is made if it is new; inside a transaction."""
-        known = self._space(fingerprint)
-        if known is not None:
-            return known
-        made = self._connection().execute(
-            "INSERT INTO space (fingerprint, description) VALUES (?, ?)",
-            (fingerprint, json.dumps(dict(description or {}))),
-        )
-        return int(made.lastrowid or 0)
-
-    def _file(self, fingerprint: str) -> Path:
-        return self.directory / f"{fingerprint}.f32"
-
-    # Reading -------------------------------------------------------------------------------------
-
-    def contains(self, fingerprint: str, digests: Sequence[bytes]) -> np.ndarray:
-        """Tell which sequences the index knows.
-
-        Parameters
-        ----------
-        fingerprint : str
-            The space: what was computed.
-        digests : sequence of bytes
-            Digests of the sequences.
-
-        Returns
-        -------
-        known : ndarray of bool of shape (n_digests,)
-            True where a vector is stored.
-        """
-        entries = self._entries(fingerprint, digests)
-        return np.fromiter((d in entries for d in digests), dtype=bool, count=len(digests))
-
-    @contextmanager
-    def _refuse_damage(self) -> Iterator[None]:
-        """Turn what SQLite says of a damaged index into one clear error."""
-        try:
-            yield
-        except sqlite3.OperationalError:
-            raise  # the disk's fault, or another process's
-        except sqlite3.DatabaseError as error:
-            raise CacheError(
-                f"The index of the embedding cache {self.directory} is damaged ({error}). Delete "
-                f"the folder: everything in it can be computed again."
-            ) from error
-
-    def _entries(
-        self, fingerprint: str, digests: Sequence[bytes]
-    ) -> dict[bytes, tuple[int, int, int]]:
-        space = self._space(fingerprint)
-        if space is None:
-            return {}
-        columns = "SELECT digest, first, size, checksum FROM vector WHERE space = ?"
-        connection = self._connection()
-        if len(digests) > _MANY:
-            rows = connection.execute(columns, (space,)).fetchall()
-        else:
-            rows = []
-            for start in range(0, len(digests), 500):
-                block = digests[start : start + 500]
-                marks = ",".join("?" * len(block))
-                query = f"{columns} AND digest IN ({marks})"
-                rows += connection.execute(query, (space, *block)).fetchall()
-        return {digest: (first, size, checksum) for digest, first, size, checksum in rows}
-
-    def get(
-        self, fingerprint: str, digests: Sequence[bytes], *, width: int | None
-    ) -> tuple[np.ndarray, Any]:
-        """Read vectors.
-
-        Parameters
-        ----------
-        fingerprint : str
-            The space: what was computed.
-        digests : sequence of bytes
-            Digests of the sequences.
-        width : int or None
-            Numbers per sequence; None where each has its own (n_residues, n) array, whose second
-            dimension the space's description states.
-
-        Returns
-        -------
-        found : ndarray of bool of shape (n_digests,)
-            False where nothing is stored, or what is stored is damaged.
-        vectors : ndarray of float32 of shape (n_digests, width) or list of ndarray
-            Rows not found are undefined.
-        """
-        with self._refuse_damage():
-            entries = self._entries(fingerprint, digests)
-        found = np.fromiter((d in entries for d in digests), dtype=bool, count=len(digests))
-        rows = np.flatnonzero(found)
-        names = [d for d in digests if d in entries]
-        stored = map_numbers(self._file(fingerprint))
-        table = np.array([entries[d] for d in names], dtype=np.int64).reshape(-1, 3)
-        keys = np.array([digest_key(d) for d in names], dtype=np.uint64)
-        if width is None:
-            vectors: Any = [np.empty(0, np.float32)] * len(digests)
-            good = read_arrays(stored, table, keys, rows, vectors)
-        else:
-            vectors = np.empty((len(digests), width), dtype=np.float32)
-            good = read_rows(stored, table, keys, rows, vectors)
-        if not good.all():
-            found[rows[~good]] = False
-            self._discard(fingerprint, [digests[i] for i in rows[~good].tolist()])
-        return found, vectors
-
-    def _discard(self, fingerprint: str, digests: Sequence[bytes]) -> None:
-        """Forget vectors whose bytes are not what was written."""
-        self._warn(
-            f"{len(digests)} vector(s) in the embedding cache {self.directory} are damaged; they "
-            f"are computed again."
-        )
-        space = self._space(fingerprint)
-        if self._read_only or space is None:
-            return
-        try:
-            with transaction(self._connection()) as connection:
-                connection.executemany(
-                    "DELETE FROM vector WHERE space = ? AND digest = ?",
-                    [(space, d) for d in digests],
-                )
-        except sqlite3.OperationalError as error:
-            # going on would wait for ever for what the index calls finished
-            raise CacheError(
-                f"The embedding cache {self.directory} holds damaged vectors and cannot be written "
-                f"({error}). Make room on the disk, pass cache= another folder, or delete it."
-            ) from error
-
-    # Writing -------------------------------------------------------------------------------------
+        given = [repr(os.fspath(self.path))] if self.path else []
+        given += [] if self.max_bytes is None else [f"max_bytes={self.max_bytes}"]
+        return f"EmbeddingCache({', '.join(given)})"
 
     def put(
         self,
@@ -267,7 +74,7 @@ class EmbeddingCache:
         *,
         description: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Store vectors and give back the claims on them.
+        """Store vectors, give back the claims on them, and keep within the limit.
 
         Parameters
         ----------
@@ -285,49 +92,13 @@ class EmbeddingCache:
         stored : bool
             False where the cache is read-only or the disk is full; a warning has said so.
         """
-        connection = self._connection()
-        if self._read_only:
-            return False
-        try:
-            with self._refuse_damage(), transaction(connection):
-                # inside, because another process may clear the cache at any moment
-                space = self._make_space(fingerprint, description)
-                self._append(connection, space, fingerprint, digests, vectors)
-        except (sqlite3.OperationalError, OSError) as error:
-            self._warn(
-                f"The embedding cache {self.directory} cannot be written ({error}); going on "
-                f"without storing."
-            )
-            return False
-        return True
-
-    def _append(
-        self,
-        connection: sqlite3.Connection,
-        space: int,
-        fingerprint: str,
-        digests: Sequence[bytes],
-        vectors: Sequence[np.ndarray],
-    ) -> None:
-        """Write the numbers behind the last ones that the index knows, then name them in it."""
-        query = "SELECT n_floats FROM space WHERE id = ?"
-        first = int(connection.execute(query, (space,)).fetchone()[0])
-        flat = [np.ascontiguousarray(v, dtype="<f4").reshape(-1) for v in vectors]
-        entries, end = [], first
-        for digest, values in zip(digests, flat, strict=True):
-            key = np.array([digest_key(digest)], dtype=np.uint64)
-            checksum = int(checksums(values[None], key)[0])
-            entries.append((space, digest, end, len(values), checksum))
-            end += len(values)
-        write_numbers(self._file(fingerprint), first, np.concatenate(flat))
-        connection.executemany("INSERT OR REPLACE INTO vector VALUES (?, ?, ?, ?, ?)", entries)
-        connection.execute(
-            "UPDATE space SET n_floats = ?, n_computed = n_computed + ? WHERE id = ?",
-            (end, len(entries), space),
-        )
-        connection.executemany(
-            "DELETE FROM claim WHERE space = ? AND digest = ?", [(space, d) for d in digests]
-        )
+        stored = super().put(fingerprint, digests, vectors, description=description)
+        if stored and self.max_bytes is not None and upkeep.n_bytes(self) > self.max_bytes:
+            try:
+                upkeep.prune(self, int(_TRIM * self.max_bytes))
+            except (sqlite3.OperationalError, OSError) as error:
+                self._warn(f"The embedding cache {self.directory} cannot be pruned ({error}).")
+        return stored
 
     # Claims --------------------------------------------------------------------------------------
 
@@ -393,7 +164,7 @@ class EmbeddingCache:
             space = self._space(fingerprint)
             if self._read_only or space is None:
                 return
-            ClaimTable(self._connection(), space, owner).release(digests)
+            ClaimTable(self._connection(), space.id, owner).release(digests)
         except sqlite3.Error:
             logger.warning("claims could not be released; they lapse with their owner")
 
@@ -427,7 +198,8 @@ class EmbeddingCache:
     @property
     def n_computed(self) -> int:
         """Vectors ever stored here: one per distinct sequence and space if nothing was wasted."""
-        return int(self.stats()["n_computed"])
+        query = "SELECT coalesce(sum(n_computed), 0) FROM space"
+        return int(self._connection().execute(query).fetchone()[0])
 
     def stats(self) -> dict[str, Any]:
         """Return what the cache holds.
@@ -457,11 +229,113 @@ class EmbeddingCache:
             "spaces": spaces,
         }
 
+    # Upkeep --------------------------------------------------------------------------------------
+
+    def verify(self) -> dict[str, int]:
+        """Compare every vector with its checksum and forget the damaged ones.
+
+        Returns
+        -------
+        report : dict
+            ``n_vectors`` that were looked at, ``n_damaged`` that are no longer in the index (or
+            still are, where the cache is read-only), ``n_orphans`` files that the index does not
+            know, left by a kill and now deleted.
+
+        Raises
+        ------
+        CacheError
+            If the index itself is damaged.
+        """
+        with self._refuse_damage():
+            return upkeep.verify(self)
+
+    def prune(self, max_bytes: int) -> dict[str, int]:
+        """Remove the least recently used vectors, and rewrite files without what was removed.
+
+        Processes that read meanwhile find everything that stays. The time of use is kept to the
+        hour. While files are rewritten they are on disk twice.
+
+        Parameters
+        ----------
+        max_bytes : int
+            Bytes of vectors to keep at most; 0 keeps none.
+
+        Returns
+        -------
+        report : dict
+            ``n_removed`` vectors, ``n_bytes`` of vectors that are left, ``n_freed`` bytes.
+
+        Raises
+        ------
+        CacheError
+            If the cache is read-only, or its index damaged.
+        """
+        if max_bytes < 0:
+            raise DataError(f"max_bytes is {max_bytes}; expected 0 or more.")
+        self._refuse_read_only("pruned")
+        with self._refuse_damage():
+            return upkeep.prune(self, max_bytes)
+
+    def export_to(self, folder: str | os.PathLike[str]) -> int:
+        """Copy every undamaged vector into a new cache, while others may write here.
+
+        Parameters
+        ----------
+        folder : path-like
+            Folder to make; it appears when it is complete.
+
+        Returns
+        -------
+        n_vectors : int
+            Vectors copied.
+
+        Raises
+        ------
+        CacheError
+            If the folder exists or cannot be written, or the index is damaged.
+        """
+        with self._refuse_damage():
+            return upkeep.export_to(self, folder)
+
+    def import_from(self, folder: str | os.PathLike[str]) -> int:
+        """Take over every undamaged vector of another cache that this one does not have.
+
+        Vectors count as computed here, and as used now. Whoever wrote the other cache is trusted:
+        a checksum tells damage, not malice.
+
+        Parameters
+        ----------
+        folder : path-like
+            Folder of the other cache.
+
+        Returns
+        -------
+        n_vectors : int
+            Vectors taken over.
+
+        Raises
+        ------
+        CacheError
+            If the folder holds no cache, or this one is read-only or full.
+        """
+        self._refuse_read_only("imported to")
+        with self._refuse_damage():
+            return upkeep.import_from(self, folder)
+
     def clear(self) -> None:
         """Delete every vector; the counters start again at zero."""
         with transaction(self._connection()) as connection:
-            names = [name for (name,) in connection.execute("SELECT fingerprint FROM space")]
+            files = [self._numbers(f) for (f,) in connection.execute("SELECT file FROM space")]
             for table in ("vector", "claim", "space"):
                 connection.execute(f"DELETE FROM {table}")
-        for name in names:
-            self._file(name).unlink(missing_ok=True)
+        for file in files:
+            with suppress(OSError):  # where it is mapped and cannot be deleted; see verify
+                file.unlink(missing_ok=True)
+
+    def _refuse_read_only(self, done: str) -> None:
+        self._connection()
+        if self._read_only:
+            raise CacheError(
+                f"The embedding cache {self.directory} is read-only and cannot be {done}. Make it "
+                f"writable, or pass another folder."
+            )

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from esmlearn.embedding._file_system import network_file_system
 from esmlearn.exceptions import CacheError
 
 APPLICATION_ID = 0x45534D4C
-VERSION = 1
+VERSION = 2
 _BUSY_SECONDS = 120
 
 _SCHEMA = [
@@ -18,11 +19,19 @@ _SCHEMA = [
     f"PRAGMA user_version = {VERSION}",
     "CREATE TABLE space (id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE NOT NULL,"
     " description TEXT NOT NULL, n_floats INTEGER NOT NULL DEFAULT 0,"
-    " n_computed INTEGER NOT NULL DEFAULT 0)",
+    " n_computed INTEGER NOT NULL DEFAULT 0, file TEXT NOT NULL DEFAULT '')",
     "CREATE TABLE vector (space INTEGER NOT NULL, digest BLOB NOT NULL, first INTEGER NOT NULL,"
-    " size INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (space, digest)) WITHOUT ROWID",
+    " size INTEGER NOT NULL, checksum INTEGER NOT NULL, used INTEGER NOT NULL DEFAULT 0,"
+    " PRIMARY KEY (space, digest)) WITHOUT ROWID",
     "CREATE TABLE claim (space INTEGER NOT NULL, digest BLOB NOT NULL, owner TEXT NOT NULL,"
     " expires REAL NOT NULL, PRIMARY KEY (space, digest)) WITHOUT ROWID",
+]
+# Format 1 named a space's file after its fingerprint and did not note when a vector was used.
+_FROM_1 = [
+    "ALTER TABLE space ADD COLUMN file TEXT NOT NULL DEFAULT ''",
+    "UPDATE space SET file = fingerprint || '.f32'",
+    "ALTER TABLE vector ADD COLUMN used INTEGER NOT NULL DEFAULT 0",
+    f"PRAGMA user_version = {VERSION}",
 ]
 
 
@@ -85,22 +94,30 @@ def _connect(target: str) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, index: Path) -> None:
-    _log_ahead(connection)
+    if not _is_empty(connection):
+        _check_format(connection, index, known=(1, VERSION))  # before anything in it is touched
+    # Write-ahead logging shares memory between processes, which two machines do not have.
+    _set_journal(connection, "DELETE" if network_file_system(index.parent) else "WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     if _is_empty(connection):
         with transaction(connection):
             if _is_empty(connection):  # another process may have been faster
                 for statement in _SCHEMA:
                     connection.execute(statement)
+    elif _format(connection) == (APPLICATION_ID, 1):
+        with transaction(connection):
+            if _format(connection) == (APPLICATION_ID, 1):
+                for statement in _FROM_1:
+                    connection.execute(statement)
     _check_format(connection, index)
 
 
-def _log_ahead(connection: sqlite3.Connection) -> None:
-    """Switch to write-ahead logging, waiting for other processes that open the same new file."""
+def _set_journal(connection: sqlite3.Connection, mode: str) -> None:
+    """Choose the way of logging, waiting for other processes that open the same new file."""
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_mode = {mode}")
             return
         except sqlite3.OperationalError as error:
             # SQLite's own waiting does not cover this statement.
@@ -118,20 +135,33 @@ def _open_read_only(index: Path) -> sqlite3.Connection:
         connection = _connect(":memory:")
         _prepare(connection, index)
         return connection
-    connection = _connect(f"{index.resolve().as_uri()}?mode=ro&immutable=1")
-    _check_format(connection, index)
+    try:
+        # sees what a writer under another account has logged, where the log's files are there
+        connection = _connect(f"{index.resolve().as_uri()}?mode=ro")
+        _check_format(connection, index)
+    except sqlite3.OperationalError:
+        connection = _connect(f"{index.resolve().as_uri()}?mode=ro&immutable=1")
+        _check_format(connection, index)
     return connection
 
 
-def _check_format(connection: sqlite3.Connection, index: Path) -> None:
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+def _format(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return the numbers of program and version that the file carries."""
+    names = ("application_id", "user_version")
+    application, version = (connection.execute(f"PRAGMA {n}").fetchone()[0] for n in names)
+    return int(application), int(version)
+
+
+def _check_format(
+    connection: sqlite3.Connection, index: Path, known: tuple[int, ...] = (VERSION,)
+) -> None:
+    application, version = _format(connection)
     if application != APPLICATION_ID:
         raise CacheError(
             f"{index} is a database of another program; pass cache= another folder. It was left "
             f"as it is."
         )
-    if version != VERSION:
+    if version not in known:
         raise CacheError(
             f"{index} has format {version}, this esmlearn reads and writes {VERSION}. Pass cache= "
             f"another folder, or delete {index.parent}; it was left as it is."

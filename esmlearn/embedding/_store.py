@@ -62,7 +62,7 @@ def read_rows(
     ----------
     stored : ndarray of float32
         All numbers of the space.
-    table : ndarray of int64 of shape (n, 3)
+    table : ndarray of int64 of shape (n, >= 3)
         First number, number of numbers and checksum of each vector.
     keys : ndarray of uint64 of shape (n,)
         The digest_key of each vector's sequence.
@@ -94,7 +94,7 @@ def read_arrays(
 ) -> np.ndarray:
     """Gather flat arrays of any length; see read_rows."""
     good = np.zeros(len(rows), dtype=bool)
-    for i, (first, size, checksum) in enumerate(table):
+    for i, (first, size, checksum) in enumerate(table[:, :3]):
         if first + size > len(stored):
             continue
         values = np.array(stored[first : first + size], dtype=np.float32)

@@ -56,7 +56,7 @@ def test_arrays_of_any_length_are_kept(cache):
     many=st.booleans(),
 )
 def test_any_subset_in_any_order_comes_back(tmp_path_factory, monkeypatch, rows, asked, many):
-    monkeypatch.setattr("esmlearn.embedding._cache._MANY", 0 if many else 1000)
+    monkeypatch.setattr("esmlearn.embedding._cache_vectors._MANY", 0 if many else 1000)
     digests = [sequence_digest("A" * (i + 1)) for i in range(401)]
     values = np.arange(401 * 5, dtype=np.float32).reshape(401, 5)
     with EmbeddingCache(tmp_path_factory.mktemp("c")) as cache:
@@ -148,7 +148,7 @@ def test_a_cache_of_the_future_is_left_alone(cache, vectors):
     cache.put("space", DIGESTS, vectors)
     cache._connection().execute("PRAGMA user_version = 99")
     cache.close()
-    with pytest.raises(CacheError, match="has format 99, this esmlearn reads and writes 1"):
+    with pytest.raises(CacheError, match="has format 99, this esmlearn reads and writes 2"):
         cache.get("space", DIGESTS, width=8)
 
 
@@ -196,7 +196,7 @@ def test_a_full_disk_costs_the_storing_not_the_result(checkpoint, proteins, cach
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("esmlearn.embedding._cache.write_numbers", full)
+        patch.setattr("esmlearn.embedding._cache_vectors.write_numbers", full)
         embedder = ESMEmbedder(checkpoint, cache=cache)
         with pytest.warns(UserWarning, match="No space left.*going on without storing"):
             np.testing.assert_allclose(embedder.transform(proteins), expected, atol=1e-5)
