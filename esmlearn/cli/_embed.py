@@ -1,11 +1,7 @@
 """``esmlearn embed``."""
 
 import argparse
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
+from collections.abc import Iterable
 
 from esmlearn.cli._common import (
     Commands,
@@ -17,12 +13,11 @@ from esmlearn.cli._common import (
     read_input,
     show,
 )
-from esmlearn.exceptions import DataError
-from esmlearn.io import write_table
-from esmlearn.utils._optional import import_optional
-from esmlearn.utils._paths import atomic_write
+from esmlearn.io import is_fasta, iter_fasta
+from esmlearn.io._survey import survey_fasta
+from esmlearn.io._vectors import VECTOR_SUFFIXES, check_vector_path, open_vectors
 
-_SUFFIXES = (".npy", ".parquet", ".h5", ".csv", ".tsv")
+_CHUNK = 4096
 
 
 def add_commands(commands: Commands) -> None:
@@ -30,7 +25,11 @@ def add_commands(commands: Commands) -> None:
     parser = new_command(commands, "embed", "embed the proteins of a FASTA file or table")
     parser.add_argument("input", metavar="FASTA", help="FASTA file, or table of sequences")
     parser.add_argument(
-        "-o", "--output", type=output_path, required=True, help=f"file: {', '.join(_SUFFIXES)}"
+        "-o",
+        "--output",
+        type=output_path,
+        required=True,
+        help=f"file: {', '.join(VECTOR_SUFFIXES)}",
     )
     add_input(parser, target=False)
     parser.add_argument("--model", default="esm2_t6_8M_UR50D", help="name or checkpoint file")
@@ -53,14 +52,11 @@ def add_commands(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Embed and write."""
+    """Embed and write; a FASTA file goes through memory piece by piece."""
     from esmlearn.embedding import ESMEmbedder
+    from esmlearn.embedding._stream import chunks, embed_chunks
 
-    if args.output.suffix not in _SUFFIXES:
-        raise DataError(f"{args.output} has no known suffix; expected {', '.join(_SUFFIXES)}.")
-    if args.output.suffix == ".h5":
-        import_optional("h5py", extra="hdf5", purpose="Writing HDF5")
-    proteins = read_input(args)
+    check_vector_path(args.output)
     embedder = ESMEmbedder(
         args.model,
         layer=args.layer,
@@ -70,33 +66,30 @@ def run(args: argparse.Namespace) -> int:
         n_jobs=None if args.jobs == -1 else args.jobs,
         verbose=int(args.verbose >= 0),
     )
-    vectors = embedder.fit_transform(proteins.sequences)
-    _write(args.output, proteins.ids, vectors, list(embedder.get_feature_names_out()))
+    proteins, n_proteins, n_distinct = _proteins(args)
+    features = [str(name) for name in embedder.get_feature_names_out()]
+    with open_vectors(args.output, n_rows=n_proteins, features=features) as writer:
+        embed_chunks(embedder, chunks(proteins, _CHUNK), writer, n_distinct=n_distinct)
     report = {
         "output": args.output,
-        "shape": list(vectors.shape),
+        "shape": [n_proteins, len(features)],
         "fingerprint": embedder.fingerprint(),
         **embedder.report_,
     }
     text = (
-        f"{vectors.shape[0]} proteins x {vectors.shape[1]} features in {args.output} "
+        f"{n_proteins} proteins x {len(features)} features in {args.output} "
         f"({embedder.n_computed_} computed, {report['n_cached']} from the cache)"
     )
     show(args, report, text)
     return 0
 
 
-def _write(path: Path, ids: np.ndarray, vectors: np.ndarray, names: list[Any]) -> None:
-    """Write vectors in the format that the suffix says; .npy gets its ids in a file beside it."""
-    if path.suffix == ".npy":
-        with atomic_write(path) as temporary:
-            np.save(temporary, vectors)
-        write_table(path.with_suffix(".ids.csv"), pd.DataFrame({"id": ids}))
-    elif path.suffix == ".h5":
-        h5py = import_optional("h5py", extra="hdf5", purpose="Writing HDF5")
-        with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
-            file["embedding"], file["id"] = vectors, [str(i) for i in ids]
-    else:
-        table = pd.DataFrame(vectors, columns=names)
-        table.insert(0, "id", ids)
-        write_table(path, table)
+def _proteins(args: argparse.Namespace) -> tuple[Iterable[tuple[str, str]], int, int]:
+    """Return ids and sequences, the number of both, and the number of distinct sequences."""
+    if is_fasta(args.input):
+        survey = survey_fasta(args.input)
+        records = ((record.id, record.sequence) for record in iter_fasta(args.input))
+        return records, survey.n_records, survey.n_distinct
+    table = read_input(args)
+    pairs = zip(table.ids.tolist(), table.sequences.tolist(), strict=True)
+    return pairs, len(table.ids), len(set(table.sequences))

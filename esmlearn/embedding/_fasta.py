@@ -1,17 +1,18 @@
 """Files of any size: sequences in, one array of vectors out."""
 
 import os
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from esmlearn.embedding._embedder import ESMEmbedder
+from esmlearn.embedding._stream import chunks, embed_chunks
 from esmlearn.exceptions import DataError
 from esmlearn.io import iter_fasta
-from esmlearn.utils._paths import atomic_write
+from esmlearn.io._survey import Survey, survey_fasta
+from esmlearn.io._vectors import IdFile, VectorWriter, ids_path, open_vectors
 
 
 def embed_fasta(
@@ -21,35 +22,41 @@ def embed_fasta(
     embedder: ESMEmbedder | None = None,
     chunk_size: int = 4096,
     **parameters: Any,
-) -> tuple[list[str], np.ndarray]:
-    r"""Embed the sequences of a FASTA file, in bounded memory.
+) -> tuple[Sequence[str], np.ndarray]:
+    r"""Embed the sequences of a FASTA file.
+
+    With `output` neither sequences nor vectors need fit into memory: it does not grow with their
+    number. The file is read twice; the first time all of it is checked, before any of it is
+    computed.
 
     Parameters
     ----------
     path : path-like
-        Plain or gzipped FASTA.
+        FASTA, plain or compressed with gzip or zstd (extra ``zstd``).
     output : path-like, default=None
-        A ``.npy`` file to write. The result is then mapped from it and need not fit into memory; it
-        appears under its name when it is complete.
+        A ``.npy`` file to write, with the ids in a table ``.ids.csv`` beside it. Both appear under
+        their names when they are complete; after a kill, the cache holds what was computed.
     embedder : ESMEmbedder, default=None
-        How to embed; None makes one of `parameters`.
+        How to embed; None makes one of `parameters`. Its ``report_`` and ``n_computed_`` then tell
+        of the whole file.
     chunk_size : int, default=4096
-        Sequences read at once. Each chunk is sorted by length on its own.
+        Most sequences read at once. Each chunk is sorted by length on its own.
     **parameters
         Parameters of ESMEmbedder, where no `embedder` is given.
 
     Returns
     -------
-    names : list of str
-        First word of each header, in the order of the file.
+    names : sequence of str
+        First word of each header, in the order of the file: a list, or with `output` a sequence
+        that reads them from the table.
     vectors : ndarray of float32 of shape (n_sequences, width)
-        One row per sequence.
+        One row per sequence; a numpy.memmap of `output` where that is given.
 
     Raises
     ------
     DataError
-        If the file is no FASTA file or holds a bad sequence (named by its line), or the embedder
-        does not pool.
+        If the file is no FASTA file, holds a bad sequence or an id twice (named by its line), or
+        the embedder does not pool.
 
     Examples
     --------
@@ -70,32 +77,34 @@ def embed_fasta(
         raise DataError(f"Both embedder and {sorted(parameters)} are given; expected one of them.")
     if embedder.pooling is None:
         raise DataError("embed_fasta needs an embedder that pools; got pooling=None.")
-    width = embedder.get_feature_names_out().size
-    names: list[str] = []
+    if chunk_size < 1:
+        raise DataError(f"chunk_size is {chunk_size}; expected at least 1.")
+    features = [str(name) for name in embedder.get_feature_names_out()]
+    survey = survey_fasta(path)
     if output is None:
-        parts = list(_embed_chunks(Path(path), embedder, chunk_size, names))
-        return names, np.concatenate(parts)
-    with atomic_write(Path(output)) as temporary, open(temporary, "wb") as file:
-        _write_header(file, 0, width)
-        for part in _embed_chunks(Path(path), embedder, chunk_size, names):
-            file.write(memoryview(np.ascontiguousarray(part)).cast("B"))
-        _write_header(file, len(names), width)
-    return names, np.load(output, mmap_mode="r")
+        memory = _Memory(survey.n_records, len(features))
+        _embed(Path(path), embedder, chunk_size, survey, memory)
+        return memory.ids, memory.vectors
+    target = Path(output)
+    with open_vectors(target, n_rows=survey.n_records, features=features, kind=".npy") as writer:
+        _embed(Path(path), embedder, chunk_size, survey, writer)
+    return IdFile(ids_path(target), survey.n_records), np.load(target, mmap_mode="r")
 
 
-def _write_header(file: Any, rows: int, width: int) -> None:
-    """Write the header of a .npy file, of one length whatever the number of rows."""
-    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}"
-    file.seek(0)
-    file.write(b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little"))
-    file.write(text.ljust(117).encode("ascii") + b"\n")
+def _embed(
+    path: Path, embedder: ESMEmbedder, chunk_size: int, survey: Survey, writer: VectorWriter
+) -> None:
+    proteins = ((record.id, record.sequence) for record in iter_fasta(path))
+    embed_chunks(embedder, chunks(proteins, chunk_size), writer, n_distinct=survey.n_distinct)
 
 
-def _embed_chunks(
-    path: Path, embedder: ESMEmbedder, chunk_size: int, names: list[str]
-) -> Iterator[np.ndarray]:
-    """Yield the vectors of one chunk after the other; `names` grows along."""
-    records = iter_fasta(path)
-    while chunk := list(islice(records, chunk_size)):
-        names += [record.id for record in chunk]
-        yield embedder.transform([record.sequence for record in chunk])
+class _Memory:
+    """Takes vectors into one array."""
+
+    def __init__(self, n_rows: int, width: int) -> None:
+        self.ids: list[str] = []
+        self.vectors = np.empty((n_rows, width), dtype=np.float32)
+
+    def write(self, ids: Sequence[str], vectors: np.ndarray) -> None:
+        self.vectors[len(self.ids) : len(self.ids) + len(ids)] = vectors
+        self.ids += ids

@@ -21,7 +21,7 @@ class FastaRecord(NamedTuple):
     Attributes
     ----------
     id : str
-        The first word of the header.
+        The first word of the header; it holds no white space.
     description : str
         The rest of the header.
     sequence : str
@@ -44,7 +44,7 @@ def iter_fasta(
     Parameters
     ----------
     path : path-like
-        Plain or gzipped FASTA.
+        FASTA, plain or compressed with gzip or zstd (extra ``zstd``).
     max_length : int, default=1_000_000
         The longest sequence to accept, in residues; a file that is no FASTA, or one that was made
         to fill the memory, ends here.
@@ -117,14 +117,14 @@ def _check_residues(
 def _record(path: Any, header: tuple[str, int], parts: list[str]) -> FastaRecord:
     """Build a record from its header and lines."""
     text, line = header
-    identifier, _, description = text.partition(" ")
+    identifier, description = [*text.split(maxsplit=1), "", ""][:2]
     if not identifier:
         raise DataError(f"{path}, line {line}: a header without an id; expected '>ID description'.")
     if not parts:
         raise DataError(
             f"{path}, line {line}: record {identifier!r} has no sequence; remove it or add one."
         )
-    return FastaRecord(identifier, description.strip(), "".join(parts), line)
+    return FastaRecord(identifier, description, "".join(parts), line)
 
 
 def read_fasta(
@@ -138,7 +138,7 @@ def read_fasta(
     Parameters
     ----------
     path : path-like
-        Plain or gzipped FASTA.
+        FASTA, plain or compressed with gzip or zstd (extra ``zstd``).
     max_length : int, default=1_000_000
         The longest sequence to accept, in residues.
     max_records : int or None, default=None

@@ -1,26 +1,28 @@
-"""Opening text files, plain or gzipped, with errors that name the file."""
+"""Opening text files, plain or compressed, with errors that name the file."""
 
 import gzip
 import os
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any
 
 from esmlearn.exceptions import DataError
+from esmlearn.io._compressed import open_bytes
 from esmlearn.utils._paths import atomic_write
 
 
 @contextmanager
-def open_text(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
-    """Open a UTF-8 text file, gunzipping it when its first bytes say so.
+def open_text(path: str | os.PathLike[str], *, max_line: int | None = None) -> Iterator[IO[str]]:
+    """Open a UTF-8 text file, unpacking it when its first bytes say that it is compressed.
 
     Parameters
     ----------
     path : path-like
-        The file; its content decides about gzip, not its name.
+        The file; its content decides about gzip and zstd, not its name.
+    max_line : int or None, default=None
+        Longest line in bytes; None sets no limit.
 
     Yields
     ------
@@ -30,22 +32,21 @@ def open_text(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
     Raises
     ------
     DataError
-        If there is no such file, it is a directory, unreadable, or no UTF-8 text.
+        If there is no such file, it is a directory, unreadable, no UTF-8 text, or unpacks to
+        hundreds of times its size.
     """
     path = check_file(path)
     try:
-        with open(path, "rb") as raw:
-            gzipped = raw.read(2) == b"\x1f\x8b"
-        opener: Callable[..., IO[str]] = gzip.open if gzipped else open
-        with opener(path, "rt", encoding="utf-8-sig") as handle:
+        with (
+            open_bytes(path, max_line=max_line) as raw,
+            TextIOWrapper(raw, encoding="utf-8-sig") as handle,
+        ):
             yield handle
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is no UTF-8 text (byte {error.start}: {error.reason}); expected a text file, "
-            f"plain or gzipped. Save it as UTF-8."
+            f"plain or compressed with gzip or zstd. Save it as UTF-8."
         ) from error
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{path} is a damaged gzip file ({error}); copy it again.") from error
 
 
 @contextmanager
@@ -63,6 +64,8 @@ def write_text(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
     handle : text file
         Write here.
     """
+    if Path(path).suffix.lower() == ".zst":
+        raise DataError(f"{path} would be a zstd file; expected a name without .zst, or with .gz.")
     with atomic_write(path) as temporary, open(temporary, "wb") as raw:
         if Path(path).suffix.lower() == ".gz":
             with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:

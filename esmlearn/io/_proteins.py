@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from esmlearn.exceptions import DataError
+from esmlearn.io._compressed import COMPRESSED_SUFFIXES
 from esmlearn.io._fasta import read_fasta
 from esmlearn.io._tables import read_table
 from esmlearn.utils._sequences import ALLOWED_CHARACTERS, check_sequences
@@ -46,8 +47,9 @@ class Proteins:
 
 def is_fasta(path: str | os.PathLike[str]) -> bool:
     """Tell whether a file's name says FASTA (``.fasta``, ``.fa``, ``.faa``, also ``.gz``)."""
-    name = Path(path).name.lower().removesuffix(".gz")
-    return Path(name).suffix in FASTA_SUFFIXES
+    path = Path(path)
+    name = path.stem if path.suffix.lower() in COMPRESSED_SUFFIXES else path.name
+    return Path(name.lower()).suffix in FASTA_SUFFIXES
 
 
 def read_proteins(
@@ -184,6 +186,19 @@ def _join_fasta(
     return frame.assign(sequence=records.loc[keys].to_numpy())
 
 
+def is_nucleic(sequence: str) -> bool:
+    """Tell whether a sequence has only letters that DNA and RNA have too."""
+    return _NUCLEOTIDES.issuperset(sequence.upper())
+
+
+def nucleic_error(path: Any, first: str) -> DataError:
+    """Return the error for a file that has nothing but such sequences."""
+    return DataError(
+        f"{path} holds only the letters A C G T U N (row 0: {first[:30]!r}); this looks like DNA "
+        f"or RNA, and proteins are expected. Translate it first."
+    )
+
+
 def _check_proteins(
     sequences: pd.Series, ids: np.ndarray, path: Any, min_sequences: int
 ) -> np.ndarray:
@@ -207,11 +222,8 @@ def _check_proteins(
                 f"B J O U X Z, or . - *)."
             )
         texts[row] = given
-    if sum(map(len, texts)) >= 100 and all(_NUCLEOTIDES.issuperset(t.upper()) for t in texts):
-        raise DataError(
-            f"{path} holds only the letters A C G T U N (row 0: {texts[0][:30]!r}); this looks "
-            f"like DNA or RNA, and proteins are expected. Translate it first."
-        )
+    if sum(map(len, texts)) >= 100 and all(map(is_nucleic, texts)):
+        raise nucleic_error(path, texts[0])
     return np.array(check_sequences(texts, name=str(path)), dtype=object)
 
 

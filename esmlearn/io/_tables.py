@@ -6,11 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from esmlearn.exceptions import DataError
+from esmlearn.io._compressed import COMPRESSED_SUFFIXES
 from esmlearn.io._files import check_file, open_text, write_text
 from esmlearn.utils._optional import import_optional
 from esmlearn.utils._paths import atomic_write
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
+_MAX_LINE = 1 << 26  # bytes
 _PARQUET = {".parquet", ".pq"}
 _MISSING = ("NA", "N/A", "NaN", "nan", "null")
 # No leading zeros: "007" is an id.
@@ -18,15 +20,16 @@ _NUMBER = r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf)|" + 
 
 
 def table_kind(path: str | os.PathLike[str]) -> str:
-    """Return the suffix that says the format, without ``.gz``."""
+    """Return the suffix that says the format, without ``.gz`` or ``.zst``."""
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    if suffixes and suffixes[-1] == ".gz":
+    if suffixes and suffixes[-1] in COMPRESSED_SUFFIXES:
         suffixes.pop()
     kind = suffixes[-1] if suffixes else ""
     if kind not in _SEPARATORS and kind not in _PARQUET:
         raise DataError(
             f"{path} has the suffix {kind!r}; expected one of "
-            f"{', '.join([*_SEPARATORS, *sorted(_PARQUET)])} (text formats also with .gz)."
+            f"{', '.join([*_SEPARATORS, *sorted(_PARQUET)])} (text formats also with .gz; "
+            f".zst to read)."
         )
     return kind
 
@@ -38,7 +41,7 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     ----------
     path : path-like
         The suffix decides the format: ``.csv``, ``.tsv``, ``.tab``, ``.txt`` (tab-separated), each
-        also gzipped, or ``.parquet``.
+        also compressed with gzip or zstd, or ``.parquet``.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def _read_text(path: str | os.PathLike[str], separator: str) -> pd.DataFrame:
-    with open_text(path) as handle:
+    with open_text(path, max_line=_MAX_LINE) as handle:
         try:
             table = pd.read_csv(
                 handle, sep=separator, dtype=str, keep_default_na=False, na_values=[""]
