@@ -2,7 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import fbeta_score
@@ -44,6 +44,21 @@ def test_predictions_stay_in_the_ranges_of_the_training_targets(data):
     assert set(assigned) <= {-1, 1}
     assert y[y >= 65].min() <= predicted[assigned == 1].min(initial=80)
     assert predicted[assigned == -1].max() <= y[y < 65].max()
+
+
+def test_rare_rows_that_are_missed_are_predicted_better_by_what_saw_all_rows(data):
+    X, y = data
+    errors = {}
+    for rows in ("all", "usual"):
+        model = TwoStageRegressor(
+            LinearRegression(), regions=[65.0], rare=[1], fit_usual_on=rows, random_state=0
+        ).fit(X[:500], y[:500])
+        missed = (model.predict_region(X[500:]) == -1) & (y[500:] >= 65)
+        errors[rows] = np.abs(model.predict(X[500:]) - y[500:])[missed].mean()
+    usual = y[:500] < 65
+    expected = LinearRegression().fit(X[:500][usual], y[:500][usual])
+    assert_allclose(model.regressors_[-1].coef_, expected.coef_)
+    assert errors["all"] < 0.9 * errors["usual"]
 
 
 @pytest.mark.parametrize("classifier", [LogisticRegression(), RandomForestClassifier(20)])
