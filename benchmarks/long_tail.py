@@ -5,29 +5,35 @@ two-stage regression, for several regressors, on proteins of which none has a ho
 Differences to no treatment are paired by fold, with 95 % intervals of Student's t over folds.
 
     python benchmarks/long_tail.py TABLE.csv --edge 85
+    python benchmarks/long_tail.py TABLE.csv --edge 85 --model CHECKPOINT.pt
 
 TABLE.csv has the columns `sequence` and `target`. Features are the shares of amino acids and of
-pairs of them, and the logarithm of the length, or ESM embeddings (``--embeddings FILE.npy``, one
-row per row of the table). ``--groups FILE.npy`` gives families; without it folds are made from a
-homology graph of the sequences.
+pairs of them and the logarithm of the length; with ``--model`` embeddings of an ESM model, named or
+a file. Folds are made from the homology graph of the sequences; families inside a training part are
+its components.
+
+A run of some models or strategies adds to what an earlier run on the same rows has written.
 """
 
 import argparse
+import json
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _report import machine, write_result
+from _proteins import make_features, read_table
+from _report import RESULTS, machine, write_result
+from imblearn.pipeline import make_pipeline
 from scipy.stats import t as student
 from sklearn.base import clone
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import Ridge
-from sklearn.model_selection import GroupKFold
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
+from esmlearn.clustering import homology_graph
 from esmlearn.exceptions import ResamplingWarning
 from esmlearn.metrics import region_report
 from esmlearn.model_selection import CDHitGroupSplitter
@@ -41,37 +47,39 @@ from esmlearn.over_sampling import (
     TwoStageRegressor,
 )
 
-RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 METRICS = ("mae", "balanced_mae", "recall", "precision", "f1", "rare_mae")
 
 
-def composition(sequence):
-    """Return shares of residues and of pairs, and the logarithm of the length."""
-    numbers = np.array([RESIDUES.index(letter) for letter in sequence if letter in RESIDUES])
-    pairs = np.bincount(numbers[:-1] * 20 + numbers[1:], minlength=400) / (len(numbers) - 1)
-    return np.r_[np.bincount(numbers, minlength=20) / len(numbers), pairs, np.log(len(numbers))]
+def make_folds(sequences, y, seed):
+    """Return five homology folds, and the family of each row."""
+    splitter = CDHitGroupSplitter(n_splits=5, random_state=seed)
+    folds = list(splitter.split(sequences, y))
+    graph = homology_graph(list(sequences))
+    return folds, graph.components()[graph.node_of(list(sequences))]
 
 
-def make_folds(table, groups, n_splits):
-    if groups is not None:
-        return list(GroupKFold(n_splits).split(table, groups=groups)), groups
-    splitter = CDHitGroupSplitter(n_splits=n_splits, random_state=0)
-    folds = list(splitter.split(table["sequence"].to_numpy(), table["target"].to_numpy()))
-    from esmlearn.clustering import homology_graph
-
-    graph = homology_graph(table["sequence"].tolist())
-    return folds, graph.components()[graph.node_of(table["sequence"].tolist())]
-
-
-def regressors(quick):
+def regressors(n_trees):
     return {
         "ridge": Ridge(300.0),
         "svr": SVR(C=20.0, gamma="scale"),
         "forest": RandomForestRegressor(
-            10 if quick else 200, min_samples_leaf=2, max_features=0.1, random_state=0
+            n_trees, min_samples_leaf=2, max_features=0.1, random_state=0
         ),
         "mlp": MLPRegressor(random_state=0),
     }
+
+
+def first_stage(name):
+    """Classifier that finds the rare rows; None is the package's own, an SVM."""
+    if name == "linear":
+        return make_pipeline(
+            StandardScaler(), LogisticRegression(C=1e-3, class_weight="balanced", max_iter=300)
+        )
+    if name == "histogram":
+        return HistGradientBoostingClassifier(
+            max_iter=60, learning_rate=0.1, max_features=0.2, class_weight="balanced"
+        )
+    return None
 
 
 def resamplers(edge):
@@ -91,7 +99,26 @@ def resamplers(edge):
     return found
 
 
-def strategies(edge, names):
+def two_stages(edge, first):
+    """Two-stage regression by name, and what over-samples for its regressors.
+
+    The regressor of the tail alone is over-sampled too, where nothing but members is, by SMOTE.
+    """
+    named = "" if first == "svm" else f", {first}"
+    here = {"regions": [edge], "rare": [1], "random_state": 0}
+    more = RegionOverSampler("random", level=300, **here)
+    kinds = {"": ("all", None), " on usual rows": ("usual", None), " + random": ("all", more)}
+    return {
+        f"two stages{kind}{named}, beta {beta}": (
+            TwoStageRegressor(classifier=first_stage(first), beta=beta, fit_usual_on=rows, **here),
+            sampler,
+        )
+        for kind, (rows, sampler) in kinds.items()
+        for beta in (0.5, 0.7, 1.0)
+    }
+
+
+def strategies(edge, names, first):
     """Functions ``(regressor, X, y, groups) -> fitted model`` by name."""
     made = {"none": lambda model, X, y, groups: model.fit(X, y)}
     for name, sampler in resamplers(edge).items():
@@ -103,10 +130,12 @@ def strategies(edge, names):
             X, y, sample_weight=TargetRegions().fit(y).weights(y, alpha=alpha)
         )
     made["ensemble of balanced sets"] = lambda model, X, y, groups: _Ensemble(model, edge).fit(X, y)
-    for beta in (0.5, 0.7, 1.0):
-        made[f"two stages, beta {beta}"] = lambda model, X, y, groups, beta=beta: TwoStageRegressor(
-            model, regions=[edge], rare=[1], beta=beta, random_state=0
-        ).fit(X, y, groups=groups)
+    for name, (stages, sampler) in two_stages(edge, first).items():
+        made[name] = lambda model, X, y, groups, stages=stages, sampler=sampler: (
+            clone(stages)
+            .set_params(regressor=make_pipeline(sampler, model) if sampler else model)
+            .fit(X, y, groups=groups)
+        )
     return {name: fit for name, fit in made.items() if not names or name in names}
 
 
@@ -169,24 +198,38 @@ def paired(treated, untreated):
     }
 
 
-def run(X, y, groups, folds, edge, models, names):
+def run(X, y, groups, folds, edge, models, chosen):
+    """Entries of the table; without "none" among the strategies there are no differences."""
     table = {}
     for model_name, model in models.items():
         baseline = None
-        for name, fit in strategies(edge, names).items():
-            started = time.perf_counter()
+        for name, fit in chosen.items():
+            started = time.process_time()
             try:
                 of_folds, pooled = evaluate(fit, model, X, y, groups, folds, edge)
             except TypeError as error:  # a regressor that takes no weights
                 table[f"{model_name}, {name}"] = {"not possible": str(error)}
                 continue
             baseline = of_folds if name == "none" else baseline
-            entry = {"pooled": pooled, "seconds": time.perf_counter() - started}
+            entry = {"pooled": pooled, "cpu_seconds": time.process_time() - started}
             if baseline is not None and name != "none":
                 entry["difference"] = paired(of_folds, baseline)
             table[f"{model_name}, {name}"] = entry
-            print(f"{model_name:8s}{name:30s}", {k: round(v, 3) for k, v in pooled.items()})
+            shown = {key: round(value, 3) for key, value in pooled.items()}
+            print(f"{model_name:8s}{name:30s}", shown, flush=True)
     return table
+
+
+def add_to_written(name, result):
+    """Keep the entries that another run has written of the same rows."""
+    path = RESULTS / f"{name}.json"
+    if path.exists():
+        before = json.loads(path.read_text())
+        same = ("rows", "rare", "edge", "row_rule", "fold_seed")
+        if all(before.get(key) == result[key] for key in same):
+            result["results"] = before["results"] | result["results"]
+            result |= {key: before[key] for key in ("notes",) if key in before}
+    return result
 
 
 def main():
@@ -195,41 +238,37 @@ def main():
     )
     parser.add_argument("table")
     parser.add_argument("--edge", type=float, required=True, help="from where on a target is rare")
-    parser.add_argument("--embeddings", help="FILE.npy to use instead of compositions")
-    parser.add_argument("--groups", help="FILE.npy with the family of each row")
-    parser.add_argument("--models", nargs="*", help="ridge, svr, forest, mlp; all by default")
+    parser.add_argument("--model", default="composition", help="ESM model, or its checkpoint file")
+    parser.add_argument("--rows", type=int, help="distinct sequences to draw; all by default")
+    parser.add_argument("--regressors", nargs="*", help="ridge, svr, forest, mlp; all by default")
     parser.add_argument("--strategies", nargs="*", help="names as printed; all by default")
-    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--first-stage", default="svm", choices=["svm", "linear", "histogram"])
+    parser.add_argument("--trees", type=int, default=200, help="trees of the forest")
+    parser.add_argument("--fold-seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="500 rows; nothing is written")
     args = parser.parse_args()
     warnings.simplefilter("ignore", ResamplingWarning)
-    table = pd.read_csv(args.table)
-    kept = np.arange(len(table))
-    if args.quick:
-        kept = np.sort(np.random.default_rng(0).choice(kept, 500, replace=False))
-    table = table.iloc[kept]
-    y = table["target"].to_numpy(dtype=np.float64)
-    X = (
-        np.load(args.embeddings)[kept]
-        if args.embeddings
-        else np.array([composition(sequence) for sequence in table["sequence"]])
-    ).astype(np.float32)
-    folds, groups = make_folds(
-        table, np.load(args.groups)[kept] if args.groups else None, args.folds
-    )
-    models = regressors(args.quick)
-    models = {name: models[name] for name in args.models or models}
-    name = Path(args.table).name.split(".")[0]
+    sequences, y = read_table(args.table, n_rows=500 if args.quick else args.rows)
+    y = y.astype(np.float64)
+    X = make_features(sequences, args.model)
+    folds, groups = make_folds(sequences, y, args.fold_seed)
+    models = regressors(10 if args.quick else args.trees)
+    models = {name: models[name] for name in args.regressors or models}
+    chosen = strategies(args.edge, args.strategies, args.first_stage)
+    features, table = Path(args.model).stem, Path(args.table).name.split(".")[0]
     result = {
         "machine": machine(),
-        "table": name,
-        "features": Path(args.embeddings).stem if args.embeddings else "composition",
+        "table": table,
+        "features": features,
         "rows": len(y),
+        "row_rule": f"random sample of {args.rows}, seed 0" if args.rows else "all",
         "rare": int(np.sum(y >= args.edge)),
         "edge": args.edge,
-        "results": run(X, y, groups, folds, args.edge, models, args.strategies),
+        "fold_seed": args.fold_seed,
+        "results": run(X, y, groups, folds, args.edge, models, chosen),
     }
-    write_result(f"long_tail_{name}_{result['features']}", result, quick=args.quick)
+    name = f"long_tail_{table}_{features}" + (f"_{args.fold_seed}" if args.fold_seed else "")
+    write_result(name, add_to_written(name, result), quick=args.quick)
 
 
 if __name__ == "__main__":
