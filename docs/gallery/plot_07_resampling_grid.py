@@ -65,18 +65,18 @@ print("best by balanced error:", search.best_params_)
 # The balanced error is the mean of the errors of both regions, so that the few hot proteins count
 # as much as the many others. Bars are the standard deviation between folds.
 
-results = pd.DataFrame(search.cv_results_)
+results = search.cv_results_
 table = pd.DataFrame(
     [
         {
             "model": "ridge",
-            "resampler": row["param_resample__sampler"] or "none",
-            "level": row["param_resample__level"],
-            "balanced_mae": -row[f"split{fold}_test_balanced_mae"],
-            "recall_hot": row[f"split{fold}_test_recall_hot"],
-            "mae": -row[f"split{fold}_test_mae"],
+            "resampler": params["resample__sampler"] or "none",
+            "level": params["resample__level"],
+            "balanced_mae": -results[f"split{fold}_test_balanced_mae"][row],
+            "recall_hot": results[f"split{fold}_test_recall_hot"][row],
+            "mae": -results[f"split{fold}_test_mae"][row],
         }
-        for _, row in results.iterrows()
+        for row, params in enumerate(results["params"])
         for fold in range(5)
     ]
 )
