@@ -78,6 +78,8 @@ for ax, (title, model) in zip(
     ax.annotate(
         "test fold", (0.99, true), xycoords=("axes fraction", "data"), ha="right", va="bottom"
     )
+    ax.margins(y=0.4)
+    ax.get_legend().set_loc("upper right")
     ax.set_title(title)
     print(f"{title}: validation loss {believed:.2f}, test loss {true:.2f}, {net.n_iter_} epochs")
 
