@@ -69,9 +69,7 @@ class Block(nn.Module):
         self.fc1 = nn.Linear(width, 4 * width)
         self.fc2 = nn.Linear(4 * width, width)
 
-    def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, wanted: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, wanted: Tensor | None = None) -> Tensor:
         """New states of all positions, or (n_wanted, width) of those where ``wanted`` is true."""
         rows, length, width = x.shape
         qkv = self.qkv(self.attention_norm(x)).view(rows, length, 3, self.n_heads, -1)
