@@ -27,8 +27,14 @@ import pandas as pd
 from _report import machine, spread, write_result
 from _split_peers import PEERS, run_peer
 
-from esmlearn.clustering import HomologyGraph, available_engines, cluster_sequences, homology_graph
-from esmlearn.model_selection import CDHitGroupSplitter, audit_leakage
+from esmlearn.clustering import (
+    HomologyGraph,
+    available_engines,
+    cluster_sequences,
+    exact_search,
+    homology_graph,
+)
+from esmlearn.model_selection import CDHitGroupSplitter
 from esmlearn.model_selection._strata import make_strata
 
 N_SPLITS = 5
@@ -65,22 +71,31 @@ def _measure(
         result = function(*arguments)
         wall = time.perf_counter() - start
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    cpu = sum(u.ru_utime + u.ru_stime for u in usage)
-    return result, {"wall_s": wall, "cpu_s": cpu, "peak_mb": max(u.ru_maxrss for u in usage) / 1024}
+    peak = max(u.ru_maxrss for u in usage) / 1024
+    return result, {"wall_s": wall, "cpu_s": cpu_seconds(), "peak_mb": peak}
+
+
+def cpu_seconds() -> float:
+    """Return what this process and its finished children have computed so far."""
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in usage)
 
 
 def split(sequences: list[str], y: Any, parameters: dict[str, Any]) -> tuple[Pairs, dict[str, Any]]:
     """Return folds, with the time of search and of partition apart."""
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), cpu_seconds()
     splitter = CDHitGroupSplitter(N_SPLITS, **parameters)
     splitter._graph(sequences)
-    searched = time.perf_counter()
+    searched, cpu_searched = time.perf_counter(), cpu_seconds()
     pairs = list(splitter.split(sequences, y))
     about = splitter.description_
     keep = ("n_components", "largest_component", "n_cut", "n_pieces", "cut_method", "cover_method")
     return pairs, {
+        "engine": about["graph"]["engine"],
         "graph_s": searched - start,
+        "graph_cpu_s": cpu_searched - cpu,
         "partition_s": time.perf_counter() - searched,
+        "partition_cpu_s": cpu_seconds() - cpu_searched,
         "set_aside": len(splitter.set_aside_),
         **{name: about[name] for name in keep if name in about},
     }
@@ -132,31 +147,71 @@ class ExhaustiveJudge:
 
 
 class SampledJudge:
-    """Leakage of a random sample of test rows, each aligned to its whole training part."""
+    """Leakage of a random sample of rows, each aligned once to all proteins.
 
-    def __init__(self, sequences: list[str], n_sample: int, n_jobs: int) -> None:
-        self.sequences, self.n_sample, self.n_jobs = sequences, n_sample, n_jobs
+    Every split tests every row, so that the same sample serves all of them; a row that a split sets
+    aside is not counted.
+    """
+
+    def __init__(self, sequences: list[str], n_sample: int, n_jobs: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.rows = np.sort(rng.choice(len(sequences), min(n_sample, len(sequences)), replace=False))
+        hits = exact_search([sequences[i] for i in self.rows], sequences, n_jobs=n_jobs)
+        hits = hits.take(self.rows[hits.query] != hits.target)
+        length = np.array([len(s) for s in sequences])
+        query_is_shorter = length[self.rows[hits.query]] <= length[hits.target]
+        sides = hits.coverage_query, hits.coverage_target
+        shorter, longer = np.where(query_is_shorter, sides, sides[::-1])
+        passing = {
+            "A": (hits.identity >= 0.3) & (shorter >= 0.5),
+            "B": (hits.identity >= 0.3) & (shorter >= 0.8),
+            "C": (hits.identity >= 0.3) & (shorter >= 0.8) & (longer >= 0.8),
+            "D": np.ones(len(hits), dtype=bool),
+        }
+        self.hits = {name: hits.take(np.flatnonzero(keep)) for name, keep in passing.items()}
 
     def __call__(self, pairs: Pairs) -> dict[str, float]:
-        report = audit_leakage(
-            self.sequences, pairs, engine="exact", n_sample=self.n_sample, n_jobs=self.n_jobs
-        )
-        return {name: report.overall(name) for name in "ABCD"}
+        n_tested = sum(int(np.isin(self.rows, test).sum()) for _, test in pairs)
+        leaks = {}
+        for name, hits in self.hits.items():
+            leaking = 0
+            for train, test in pairs:
+                crossing = np.isin(self.rows[hits.query], test) & np.isin(hits.target, train)
+                leaking += len(np.unique(hits.query[crossing]))
+            leaks[name] = leaking / n_tested
+        return leaks
 
 
-def candidates(n_jobs: int) -> dict[str, dict[str, Any]]:
+def candidates(engines: Sequence[str], n_jobs: int) -> dict[str, dict[str, Any]]:
     """Return the settings of our splitter that are compared."""
     everything = {"identity": 0.0, "coverage": 0.0, "coverage_mode": "any", "margin": 0.0}
     cases: dict[str, dict[str, Any]] = {}
-    for engine in ("mmseqs", "diamond"):
-        if available_engines()[engine]:
+    for engine in engines:
+        if engine == "exact":
+            cases["exact, margin 0"] = {"engine": engine, "margin": 0.0}
+            cases["exact, any hit, purge"] = {"engine": engine, **everything}
+            drop = {"on_large_component": "drop"}
+            cases["exact, any hit, drop"] = {"engine": engine, **everything, **drop}
+        elif available_engines()[engine]:
             for margin in (0.0, 0.02, 0.05):
                 cases[f"{engine}, margin {margin}"] = {"engine": engine, "margin": margin}
-            cases[f"{engine}, margin 0.05, purge 0"] = {"engine": engine, "purge_margin": 0.0}
-    cases["exact, margin 0"] = {"engine": "exact", "margin": 0.0}
-    cases["exact, any hit, purge"] = {"engine": "exact", **everything}
-    cases["exact, any hit, drop"] = {**cases["exact, any hit, purge"], "on_large_component": "drop"}
+            for margin in (0.0, 0.01, 0.02):
+                case = {"engine": engine, "purge_margin": margin}
+                cases[f"{engine}, margin 0.05, purge {margin}"] = case
     return {name: {**case, "random_state": 0, "n_jobs": n_jobs} for name, case in cases.items()}
+
+
+def greedy(sequences: list[str], methods: Sequence[str], seed: int) -> dict[str, Pairs]:
+    """Return random folds, and folds of whole greedy clusters."""
+    rng = np.random.default_rng(seed)
+    found = {"random": pairs_of(rng.permutation(len(sequences)) % N_SPLITS)}
+    for method in methods:
+        if available_engines()["cd-hit" if method == "cdhit" else "mmseqs"]:
+            identity = 0.4 if method == "cdhit" else 0.3
+            labels = cluster_sequences(sequences, method=method, identity=identity)
+            order = rng.permutation(int(labels.max()) + 1)
+            found[f"{method} {identity}"] = pairs_of(order[labels] % N_SPLITS)
+    return found
 
 
 def leakage(options: argparse.Namespace) -> dict[str, Any]:
@@ -166,19 +221,13 @@ def leakage(options: argparse.Namespace) -> dict[str, Any]:
         sequences, y = read(options.data, options.n, seed)
         judge: Callable[[Pairs], dict[str, float]]
         if options.judge_sample:
-            judge = SampledJudge(sequences, options.judge_sample, options.n_jobs)
+            judge = SampledJudge(sequences, options.judge_sample, options.n_jobs, seed)
         else:
             judge = ExhaustiveJudge(sequences, options.n_jobs)
-        random = np.random.default_rng(seed).permutation(len(sequences)) % N_SPLITS
-        found: dict[str, tuple[Pairs, dict[str, Any]]] = {"random": (pairs_of(random), {})}
-        for method, identity in (("linclust", 0.3), ("mmseqs", 0.3), ("cdhit", 0.4)):
-            if available_engines()["cd-hit" if method == "cdhit" else "mmseqs"]:
-                labels = cluster_sequences(sequences, method=method, identity=identity)
-                order = np.random.default_rng(seed).permutation(int(labels.max()) + 1)
-                found[f"{method} {identity}"] = (pairs_of(order[labels] % N_SPLITS), {})
-        for name, case in candidates(options.n_jobs).items():
-            if options.judge_sample and case["engine"] == "exact":
-                continue
+        found: dict[str, tuple[Pairs, dict[str, Any]]] = {
+            name: (pairs, {}) for name, pairs in greedy(sequences, options.methods, seed).items()
+        }
+        for name, case in candidates(options.engines, options.n_jobs).items():
             found[name] = split(sequences, y, case)
         for name, (pairs, about) in found.items():
             line = {"seed": seed, "split": name, **judge(pairs), **kept(pairs, len(sequences))}
@@ -189,7 +238,8 @@ def leakage(options: argparse.Namespace) -> dict[str, Any]:
         name: {c: spread(part[c].tolist()) for c in (*"ABCD", "tested", "training_kept")}
         for name, part in table.groupby("split", sort=False)
     }
-    return {"summary": summary, "runs": rows}
+    judged = f"{options.judge_sample} random rows" if options.judge_sample else "all rows"
+    return {"data": options.data.name, "judged": judged, "summary": summary, "runs": rows}
 
 
 def unevenness(pairs: Pairs, y: Any) -> dict[str, float]:
@@ -277,7 +327,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="number of draws (leakage)")
     parser.add_argument("--judge-sample", type=int, help="judge so many test rows instead of all")
     parser.add_argument("--sizes", type=int, nargs="+", default=[7500, 15000, 30000, 60000])
-    parser.add_argument("--engine", default="mmseqs", help="engine of the task scale")
+    parser.add_argument("--engine", default="mmseqs", help="engine of the tasks scale, peers")
+    parser.add_argument(
+        "--engines", nargs="*", default=["mmseqs", "diamond", "exact"], help="task leakage"
+    )
+    parser.add_argument(
+        "--methods", nargs="*", default=["linclust", "mmseqs", "cdhit"], help="task leakage"
+    )
     parser.add_argument("--venvs", type=Path, help="where the peers are or will be installed")
     parser.add_argument("--n-jobs", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
@@ -288,6 +344,8 @@ def main() -> None:
         os.environ["ESMLEARN_CACHE"] = cache  # every search is timed, none comes from a cache
         result = {"machine": machine(), "task": options.task, **tasks[options.task](options)}
     name = f"splits_{options.task}_{options.data.name.split('.')[0]}"
+    if options.task == "scale":
+        name = f"{name}_{options.engine}"
     write_result(f"{name}_{options.n or 'all'}", result, quick=options.quick)
 
 

@@ -1,5 +1,7 @@
 """The encoder against fair-esm's own forward pass, on files that fair-esm's own loader reads."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -52,6 +54,9 @@ def test_every_token_of_the_alphabet_is_taken_as_fair_esm_takes_it(
     assert encoder.tokenize(sequence).tolist() == reference.convert([("", sequence)])[2][0].tolist()
     unknown = encoder.tokenize("AJ*A")[2:4]
     assert unknown.tolist() == [reference.alphabet.unk_idx] * 2
+    for character in "J*":  # fair-esm's own tokenizer has no token for them and breaks
+        with pytest.raises(KeyError, match=re.escape(character)):
+            reference.convert([("", f"A{character}A")])
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
