@@ -20,42 +20,61 @@ import pandas as pd
 
 from esmlearn.clustering._programs import find_program
 
-TIME_LIMIT_S = 7200
-
 
 @dataclass(frozen=True)
 class Peer:
     """A tool, and the script that writes a fold per row (-1: set aside) to ``folds.json``.
 
     The script runs beside ``proteins.csv`` (id, sequence, label), ``proteins.fasta`` (headers
-    ``id|label=label``) and ``plain.fasta``; ``{k}`` is the number of folds, ``{threads}`` of
-    threads.
+    ``id|label=label``), ``plain.fasta`` and ``edges.csv`` (ids and identity of our edges); ``{k}``
+    is the number of folds, ``{threads}`` of threads, ``{limit}`` the seconds it may take. With
+    `holdout` fold 1 is the test part and fold 0 the training part. It may leave ``times.json``.
     """
 
     name: str
     requirement: str
     script: str
+    holdout: bool = False
 
     @property
     def version(self) -> str:
         return self.requirement.split()[0].split("==")[1]
 
 
-GRAPHPART = Peer(
-    "GraphPart (MMseqs2)",
-    "graph-part==1.0.2",
-    """
-    import json, subprocess, sys
+# The partition is timed inside GraphPart, where its search is done.
+_GRAPHPART = """
+    import json, sys, time
     from pathlib import Path
     import pandas as pd
-    program = Path(sys.executable).with_name("graphpart")
-    subprocess.run([program, "mmseqs2", "-ff", "proteins.fasta", "-th", "0.3", "-pa", "{k}",
-                    "-ln", "label", "-pr", "-of", "out.csv"], check=True)
+    from graph_part import cli, graph_part
+    inner, times = graph_part.partition_and_remove, {{}}
+    def timed(*arguments, **options):
+        cpu, wall = time.process_time(), time.perf_counter()
+        result = inner(*arguments, **options)
+        times.update(partition_cpu_s=time.process_time() - cpu,
+                     partition_s=time.perf_counter() - wall)
+        return result
+    graph_part.partition_and_remove = timed
+    sys.argv = ["graphpart", *MODE, "-ff", "proteins.fasta", "-pa", "{k}", "-ln", "label",
+                "-of", "out.csv"]
+    cli.main()
     table = pd.read_csv("out.csv").set_index("AC")["cluster"]
     ids = pd.read_csv("proteins.csv")["id"]
     folds = table.rank(method="dense").sub(1).reindex(ids).fillna(-1).astype(int)
     Path("folds.json").write_text(json.dumps(folds.tolist()))
-    """,
+    Path("times.json").write_text(json.dumps(times))
+    """
+
+GRAPHPART = Peer(
+    "GraphPart (MMseqs2)",
+    "graph-part==1.0.2",
+    _GRAPHPART.replace("*MODE", '"mmseqs2", "-pr", "-th", "0.3"'),
+)
+
+GRAPHPART_SAME_EDGES = Peer(
+    "GraphPart (the edges of esmlearn)",
+    "graph-part==1.0.2",
+    _GRAPHPART.replace("*MODE", '"precomputed", "-ef", "edges.csv", "-th", "0.01"'),
 )
 
 DATASAIL = Peer(
@@ -71,7 +90,7 @@ DATASAIL = Peer(
     splits, _, _ = datasail(
         techniques=["C1e"], splits=[1 / {k}] * {k}, names=names, runs=1, solver="SCIP",
         threads={threads}, e_type="P", e_data=Path("plain.fasta"), e_sim="mmseqs",
-        e_strat=dict(zip(table.id, table.label)), delta=0.2, epsilon=0.2, max_sec=1000,
+        e_strat=dict(zip(table.id, table.label)), delta=0.2, epsilon=0.2, max_sec={limit},
         verbose="E")
     fold = splits["C1e"][0]
     numbers = {{name: i for i, name in enumerate(names)}}
@@ -97,32 +116,45 @@ HESTIA = Peer(
     fold[list(train)], fold[list(test)] = 0, 1
     Path("folds.json").write_text(json.dumps(fold.tolist()))
     """,
+    holdout=True,
 )
 
-PEERS = (GRAPHPART, DATASAIL, HESTIA)
+PEERS = (GRAPHPART_SAME_EDGES, GRAPHPART, HESTIA, DATASAIL)
 
 
 def run_peer(
-    peer: Peer, sequences: list[str], y: Any, *, n_splits: int, venvs: Path, n_jobs: int
+    peer: Peer,
+    sequences: list[str],
+    y: Any,
+    edges: pd.DataFrame,
+    *,
+    n_splits: int,
+    venvs: Path,
+    n_jobs: int,
+    limit_s: int,
 ) -> dict[str, Any]:
-    """Return ``fold`` per row with wall and CPU seconds and peak memory, or ``error``."""
+    """Return ``fold`` per row with wall and CPU seconds and peak memory, or ``error``.
+
+    `edges` are pairs of rows with their identity, for a peer that takes them.
+    """
     try:
         python = _install(peer, venvs)
     except subprocess.CalledProcessError as error:
         return {"error": f"not installable: {_tail(error)}"}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write_input(folder, sequences, y)
-        script = textwrap.dedent(peer.script).format(k=n_splits, threads=n_jobs)
+        _write_input(folder, sequences, y, edges)
+        options = {"k": n_splits, "threads": n_jobs, "limit": limit_s}
+        script = textwrap.dedent(peer.script).format(**options)
         (folder / "run.py").write_text(script)
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         try:
-            _run([str(python), "run.py"], cwd=folder, timeout=TIME_LIMIT_S)
+            _run([str(python), "run.py"], cwd=folder, timeout=2 * limit_s)
         except subprocess.CalledProcessError as error:
             return {"error": f"failed: {_tail(error)}"}
         except subprocess.TimeoutExpired:
-            return {"error": f"not done after {TIME_LIMIT_S} s"}
-        wall = time.perf_counter() - start
+            return {"error": f"not done after {2 * limit_s} s"}
+        wall, times = time.perf_counter() - start, folder / "times.json"
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return {
             "fold": json.loads((folder / "folds.json").read_text()),
@@ -130,6 +162,7 @@ def run_peer(
             "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
             # The largest of all children so far: an upper bound.
             "peak_mb": after.ru_maxrss / 1024,
+            **(json.loads(times.read_text()) if times.exists() else {}),
         }
 
 
@@ -154,8 +187,8 @@ def _run(command: list[str], **options: Any) -> None:
     subprocess.run(command, check=True, capture_output=True, env=environment, **options)
 
 
-def _write_input(folder: Path, sequences: list[str], y: Any) -> None:
-    """Write the proteins; a continuous target becomes its quintile."""
+def _write_input(folder: Path, sequences: list[str], y: Any, edges: pd.DataFrame) -> None:
+    """Write the proteins and edges; a continuous target becomes its quintile."""
     label = pd.Series(y if y is not None else [0] * len(sequences))
     if pd.api.types.is_numeric_dtype(label) and label.nunique() > 20:
         label = pd.qcut(label, 5, labels=False, duplicates="drop")
@@ -163,6 +196,8 @@ def _write_input(folder: Path, sequences: list[str], y: Any) -> None:
     ids = [f"p{i}" for i in range(len(sequences))]
     table = pd.DataFrame({"id": ids, "sequence": sequences, "label": label})
     table.to_csv(folder / "proteins.csv", index=False)
+    named = edges.assign(**{c: "p" + edges[c].astype(str) for c in ("first", "second")})
+    named.to_csv(folder / "edges.csv", index=False, header=False)
     lines = [f">{r.id}|label={r.label}\n{r.sequence}\n" for r in table.itertuples()]
     (folder / "proteins.fasta").write_text("".join(lines))
     (folder / "plain.fasta").write_text(

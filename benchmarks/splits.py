@@ -38,6 +38,7 @@ from esmlearn.model_selection import CDHitGroupSplitter
 from esmlearn.model_selection._strata import make_strata
 
 N_SPLITS = 5
+COLUMNS = ("tested", "training_kept", "size_deviation", "share_points")
 Pairs = list[tuple[np.ndarray, np.ndarray]]
 
 
@@ -155,7 +156,8 @@ class SampledJudge:
 
     def __init__(self, sequences: list[str], n_sample: int, n_jobs: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        self.rows = np.sort(rng.choice(len(sequences), min(n_sample, len(sequences)), replace=False))
+        n_sample = min(n_sample, len(sequences))
+        self.rows = np.sort(rng.choice(len(sequences), n_sample, replace=False))
         hits = exact_search([sequences[i] for i in self.rows], sequences, n_jobs=n_jobs)
         hits = hits.take(self.rows[hits.query] != hits.target)
         length = np.array([len(s) for s in sequences])
@@ -198,6 +200,7 @@ def candidates(engines: Sequence[str], n_jobs: int) -> dict[str, dict[str, Any]]
             for margin in (0.0, 0.01, 0.02):
                 case = {"engine": engine, "purge_margin": margin}
                 cases[f"{engine}, margin 0.05, purge {margin}"] = case
+            cases[f"{engine}, drop"] = {"engine": engine, "on_large_component": "drop"}
     return {name: {**case, "random_state": 0, "n_jobs": n_jobs} for name, case in cases.items()}
 
 
@@ -212,6 +215,12 @@ def greedy(sequences: list[str], methods: Sequence[str], seed: int) -> dict[str,
             order = rng.permutation(int(labels.max()) + 1)
             found[f"{method} {identity}"] = pairs_of(order[labels] % N_SPLITS)
     return found
+
+
+def _judged(
+    pairs: Pairs, y: Any, n: int, judge: Callable[[Pairs], dict[str, float]]
+) -> dict[str, float]:
+    return {**judge(pairs), **kept(pairs, n), **unevenness(pairs, y, n)}
 
 
 def leakage(options: argparse.Namespace) -> dict[str, Any]:
@@ -230,26 +239,25 @@ def leakage(options: argparse.Namespace) -> dict[str, Any]:
         for name, case in candidates(options.engines, options.n_jobs).items():
             found[name] = split(sequences, y, case)
         for name, (pairs, about) in found.items():
-            line = {"seed": seed, "split": name, **judge(pairs), **kept(pairs, len(sequences))}
-            rows.append({**line, **about})
+            rows.append({"seed": seed, "split": name, **_judged(pairs, y, len(sequences), judge)})
+            rows[-1].update(about)
             print(rows[-1], flush=True)
     table = pd.DataFrame(rows)
     summary = {
-        name: {c: spread(part[c].tolist()) for c in (*"ABCD", "tested", "training_kept")}
+        name: {c: spread(part[c].tolist()) for c in (*"ABCD", *COLUMNS)}
         for name, part in table.groupby("split", sort=False)
     }
     judged = f"{options.judge_sample} random rows" if options.judge_sample else "all rows"
     return {"data": options.data.name, "judged": judged, "summary": summary, "runs": rows}
 
 
-def unevenness(pairs: Pairs, y: Any) -> dict[str, float]:
+def unevenness(pairs: Pairs, y: Any, n: int) -> dict[str, float]:
     """Return the worst deviation of size (share) and of a stratum's share (points)."""
-    n = max(int(max(train.max(initial=0), test.max(initial=0))) for train, test in pairs) + 1
-    n = len(y) if y is not None else n
     strata = make_strata(y, n_rows=n, stratify="auto", min_rows=2 * N_SPLITS)
     held = np.array([np.bincount(strata.codes[t], minlength=strata.n_strata) for _, t in pairs])
     size = held.sum(axis=1)
-    share = held / size[:, None] - held.sum(axis=0) / held.sum()
+    whole = np.bincount(strata.codes, minlength=strata.n_strata) / n
+    share = held / size[:, None] - whole
     worst = np.abs(size / size.mean() - 1).max()
     return {"size_deviation": float(worst), "share_points": float(100 * np.abs(share).max())}
 
@@ -257,11 +265,11 @@ def unevenness(pairs: Pairs, y: Any) -> dict[str, float]:
 def balance(options: argparse.Namespace) -> dict[str, Any]:
     """Measure how even folds are on a labelled set, in both modes."""
     sequences, y = read(options.data, options.n)
-    rows = []
+    rows, n = [], len(sequences)
     for mode in ("purge", "drop"):
         case = {"on_large_component": mode, "random_state": 0, "n_jobs": options.n_jobs}
         pairs, about = split(sequences, y, case)
-        line = {"mode": mode, **unevenness(pairs, y), **kept(pairs, len(sequences)), **about}
+        line = {"mode": mode, **unevenness(pairs, y, n), **kept(pairs, n), **about}
         rows.append(line)
     return {"data": options.data.name, "n": len(sequences), "runs": rows}
 
@@ -271,35 +279,36 @@ def peers(options: argparse.Namespace) -> dict[str, Any]:
     sequences, y = read(options.data, options.n)
     judge = ExhaustiveJudge(sequences, options.n_jobs)
     rows = []
+    n, base = len(sequences), {"engine": options.engine, "n_jobs": options.n_jobs}
     for mode in ("purge", "drop"):
-        case = {"on_large_component": mode, "random_state": 0, "n_jobs": options.n_jobs}
+        case = {**base, "on_large_component": mode, "random_state": 0}
         (pairs, about), cost = measured(split, sequences, y, case)
-        rows.append(
-            {
-                "tool": f"esmlearn, {mode}",
-                **_judged(pairs, y, len(sequences), judge),
-                **about,
-                **cost,
-            }
-        )
+        rows.append({"tool": f"esmlearn, {mode}", **_judged(pairs, y, n, judge), **about, **cost})
+        print(rows[-1], flush=True)
+    graph = homology_graph(sequences, **base)
+    first, second = np.argsort(graph.node_of(sequences))[graph.edges].T
+    edges = pd.DataFrame({"first": first, "second": second, "identity": graph.identity})
     with tempfile.TemporaryDirectory() as scratch:
         venvs = options.venvs or Path(scratch)
         for peer in PEERS:
             result = run_peer(
-                peer, sequences, y, n_splits=N_SPLITS, venvs=venvs, n_jobs=options.n_jobs
+                peer,
+                sequences,
+                y,
+                edges,
+                n_splits=N_SPLITS,
+                venvs=venvs,
+                n_jobs=options.n_jobs,
+                limit_s=options.limit,
             )
             fold = result.pop("fold", None)
             if fold is not None:
-                result |= _judged(pairs_of(np.asarray(fold)), y, len(sequences), judge)
+                fold = np.asarray(fold)
+                pairs = pairs_of(fold)[1:] if peer.holdout else pairs_of(fold)
+                result |= {"set_aside": int((fold < 0).sum()), **_judged(pairs, y, n, judge)}
             rows.append({"tool": peer.name, "version": peer.version, **result})
             print(rows[-1], flush=True)
     return {"data": options.data.name, "n": len(sequences), "runs": rows}
-
-
-def _judged(
-    pairs: Pairs, y: Any, n: int, judge: Callable[[Pairs], dict[str, float]]
-) -> dict[str, float]:
-    return {**judge(pairs), **kept(pairs, n), **unevenness(pairs, y)}
 
 
 def scale(options: argparse.Namespace) -> dict[str, Any]:
@@ -335,6 +344,7 @@ def main() -> None:
         "--methods", nargs="*", default=["linclust", "mmseqs", "cdhit"], help="task leakage"
     )
     parser.add_argument("--venvs", type=Path, help="where the peers are or will be installed")
+    parser.add_argument("--limit", type=int, default=3600, help="seconds of a peer's optimiser")
     parser.add_argument("--n-jobs", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from esmlearn.clustering._build import check_share, homology_graph
 from esmlearn.clustering._cdhit import LEAST_IDENTITY
-from esmlearn.clustering._clusters import check_choice, length_order, node_representatives
+from esmlearn.clustering._clusters import check_choice
 from esmlearn.clustering._graph import HomologyGraph
 from esmlearn.clustering._hits import lengths_of
 from esmlearn.clustering._merge import MERGE_RULES, check_targets, choose_rule, merge_targets
 from esmlearn.clustering._nodes import Nodes, row_digests
 from esmlearn.clustering._programs import find_program, program_version
+from esmlearn.clustering._representatives import length_order, node_representatives
 from esmlearn.clustering._search import AFFORDABLE_CELLS
 
 ENGINES = ("auto", "exact", "cdhit", "mmseqs")
@@ -36,7 +37,8 @@ class Deduplication:
         Merged targets of the kept rows.
     conflicts : pandas.DataFrame
         One line per kept row whose rows had different targets: ``representative``, ``n_rows``,
-        ``rows``, ``targets``, ``merged``, ``spread``.
+        ``rows``, ``targets``, ``merged``, ``spread`` and ``tied`` (the majority had to decide
+        between equally common targets).
     description : mapping
         Engine, version, thresholds, rules and counts.
     """
@@ -102,7 +104,8 @@ def deduplicate(
     merge : {"auto", "median", "mean", "majority", "representative"}, default="auto"
         Target of a kept row: the median or mean of its rows' targets; the commonest (the kept row's
         own, then the least, of equally common ones); or its own. ``"auto"`` is the median of
-        floats and the majority of integers, booleans and text.
+        measurements (floats, and integers of more than 20 different values, which become floats)
+        and the majority of other integers, booleans and text.
     n_jobs : int, default=None
         Number of threads; -1 for all cores.
 

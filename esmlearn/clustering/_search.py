@@ -1,5 +1,6 @@
 """Choose an engine and search proteins against proteins."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from esmlearn.clustering._engine import Engine, to_common_alphabet
 from esmlearn.clustering._hits import Hits, lengths_of, never_significant
 from esmlearn.clustering._mmseqs import MMseqs
 from esmlearn.clustering._nodes import canonical_sequences
-from esmlearn.clustering._programs import find_program, program_version
+from esmlearn.clustering._programs import find_program, program_version, usable_program
 from esmlearn.exceptions import DataError
 
 # Up to here exact search takes a few seconds on one core, less than MMseqs2 needs to start; it
@@ -35,7 +36,7 @@ def available_engines() -> dict[str, str | None]:
     -------
     engines : dict of str to (str or None)
         For ``"exact"``, ``"mmseqs"``, ``"diamond"`` and ``"cd-hit"`` the version and path, or None
-        where it is not installed.
+        where it is not installed or does not run (the log then says why).
 
     Examples
     --------
@@ -45,7 +46,7 @@ def available_engines() -> dict[str, str | None]:
     """
     engines: dict[str, str | None] = {"exact": ExactSearch().version}
     for name in ("mmseqs", "diamond", "cd-hit"):
-        path = find_program(name)
+        path = usable_program(name)
         engines[name] = None if path is None else f"{program_version(name, path)} ({path})"
     return engines
 
@@ -54,12 +55,22 @@ def choose_engine(engine: str, *, cells: float) -> Engine:
     """Return the engine of that name, or what ``"auto"`` stands for.
 
     ``"auto"`` is exact search up to `AFFORDABLE_CELLS`, else DIAMOND where it is installed, else
-    MMseqs2.
+    MMseqs2. A DIAMOND that is installed and does not run costs a warning.
     """
     if engine == "auto":
         if cells <= AFFORDABLE_CELLS:
             return ExactSearch()
-        return Diamond() if find_program("diamond") else MMseqs()
+        if usable_program("diamond"):
+            return Diamond()
+        broken = find_program("diamond")
+        if broken is not None:
+            warnings.warn(
+                f"{broken} does not run, so that engine='auto' stands for MMseqs2. Repair it, take "
+                f"it off PATH, or pass engine='mmseqs'.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return MMseqs()
     if engine not in _ENGINES:
         raise DataError(f"engine is {engine!r}; expected one of {', '.join(ENGINE_NAMES)}.")
     return _ENGINES[engine]()
@@ -70,7 +81,7 @@ def engines_of(engine: str) -> list[Engine]:
     if engine != "auto":
         return [choose_engine(engine, cells=0)]
     programs = {"diamond": Diamond, "mmseqs": MMseqs}
-    return [ExactSearch(), *(make() for name, make in programs.items() if find_program(name))]
+    return [ExactSearch(), *(make() for name, make in programs.items() if usable_program(name))]
 
 
 def run_engine(

@@ -174,25 +174,45 @@ def _subgraph(graph: HomologyGraph, digests: NDArray[np.bytes_]) -> HomologyGrap
 
 @contextmanager
 def _file_lock(path: Path) -> Iterator[None]:
-    """Hold an advisory lock that the system releases when its owner dies."""
+    """Hold an advisory lock that the system releases when its owner dies.
+
+    Where there are none (Windows, some network file systems), two processes may search the same
+    graph twice; files are replaced as a whole, so that either one's is right.
+    """
     try:
-        import fcntl
-    except ImportError:  # Windows: two processes may then search the same graph twice.
+        handle = _locked(path)
+    except OSError as error:
+        _LOGGER.warning(
+            "%s cannot be locked (%s): another process may search the same graph", path, error
+        )
+        handle = None
+    if handle is None:
         yield
         return
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked(path: Path) -> int | None:
+    """Return the handle of the file once it is locked, or None on a system without locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            # The last owner removes the file; a lock on a removed file excludes nobody.
-            if _is_same_file(handle, path):
-                try:
-                    yield
-                finally:
-                    path.unlink(missing_ok=True)
-                return
-        finally:
+        except BaseException:
             os.close(handle)
+            raise
+        # The last owner removes the file; a lock on a removed file excludes nobody.
+        if _is_same_file(handle, path):
+            return handle
+        os.close(handle)
 
 
 def _is_same_file(handle: int, path: Path) -> bool:

@@ -45,9 +45,9 @@ def audit_leakage(
         Proteins.
     splits : array-like, list, dict or splitter
         One fold label per row (negative: in no fold); (train, test) row indices or masks of each
-        split, as ``split`` returns them; a dict or :class:`TrainValidationTestSplit` with the rows
-        of ``"train"``, ``"validation"``, ``"test"``; or a splitter, whose ``split(sequences, y)``
-        is called.
+        split, as ``split`` returns them, or those of a single split; a dict or
+        :class:`TrainValidationTestSplit` with the rows of ``"train"``, ``"validation"``,
+        ``"test"``; or a splitter, whose ``split(sequences, y)`` is called.
     y : array-like of shape (n_rows,), default=None
         The target: copies of a sequence with different targets are reported.
     identity : float, default=0.3

@@ -28,6 +28,8 @@ def named_splits(splits: Any, sequences: list[str], y: ArrayLike | None) -> list
         named = _splits_of_parts(splits)
     elif _is_labels(splits, n_rows):
         named = _splits_of_labels(np.asarray(splits))
+    elif _is_one_pair(splits):
+        named = [("0", splits[0], splits[1])]
     else:
         named = [(str(i), *_pair(pair, i)) for i, pair in enumerate(splits)]
     if not named:
@@ -68,6 +70,19 @@ def _splits_of_labels(labels: NDArray[Any]) -> list[Split]:
     ]
 
 
+def _is_one_pair(splits: Any) -> bool:
+    """Tell (train, test) from a list of two pairs: its parts are flat arrays of rows."""
+    return isinstance(splits, tuple | list) and len(splits) == 2 and all(map(_is_rows, splits))
+
+
+def _is_rows(part: Any) -> bool:
+    try:
+        array = np.asarray(part)
+    except ValueError:  # a pair of arrays of different lengths
+        return False
+    return array.ndim == 1 and (array.dtype.kind in "iub" or not array.size)
+
+
 def _pair(pair: Any, index: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     try:
         train, test = pair
@@ -87,6 +102,11 @@ def _check(rows: ArrayLike, name: str, n_rows: int) -> NDArray[np.intp]:
                 f"split {name!r} has a mask of shape {indices.shape}; expected ({n_rows},)."
             )
         indices = np.flatnonzero(indices)
+    if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
+        raise DataError(
+            f"split {name!r} has a part of shape {indices.shape} and type {indices.dtype}; "
+            f"expected a flat array of row numbers, or a mask of all {n_rows} rows."
+        )
     indices = indices.astype(np.intp)
     bad = np.flatnonzero((indices < 0) | (indices >= n_rows))
     if len(bad):

@@ -12,9 +12,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from esmlearn.exceptions import DataError
+from esmlearn.utils._targets import is_continuous
 
-# A number with more distinct values than this is a measurement, even where all values are whole.
-MAX_NUMERIC_CLASSES = 20
 # Deciles, and finer towards both ends: the tails are where a fold is easily left without a row.
 CUT_POINTS = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
@@ -82,18 +81,6 @@ def make_strata(y: ArrayLike | None, *, n_rows: int, stratify: Any, min_rows: in
     if is_continuous(target):
         return _bin_strata(target.astype(float), min_rows)
     return _class_strata(target, "classes")
-
-
-def is_continuous(y: NDArray[Any]) -> bool:
-    """Tell whether a target is a measurement rather than a set of classes.
-
-    A number is a measurement if any value is not whole or if more than 20 values are distinct.
-    """
-    if y.dtype.kind not in "iuf":
-        return False
-    if y.dtype.kind == "f" and not np.equal(np.mod(y, 1), 0).all():
-        return True
-    return len(np.unique(y)) > MAX_NUMERIC_CLASSES
 
 
 def _single_stratum(n_rows: int) -> Strata:

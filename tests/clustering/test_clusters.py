@@ -195,6 +195,30 @@ def test_targets_merge(merge, y, merged, n_conflicts):
     assert result.summary().loc["conflicting targets", "value"] == n_conflicts
 
 
+def test_whole_measurements_merge_by_their_median():
+    rng = np.random.default_rng(0)
+    proteins = ["MKV", "MKV", *(random_protein(30, rng) for _ in range(24))]
+    result = deduplicate(proteins, [30, 71, *range(24)])
+    assert result.description["merge"] == "median"
+    assert result.y[0] == 50.5
+    (conflict,) = result.conflicts.itertuples()
+    assert (conflict.targets, conflict.spread, conflict.tied) == ([30, 71], 41.0, False)
+
+
+@pytest.mark.parametrize(
+    ("y", "merged", "tied"),
+    [
+        (["b", "a"], "b", True),
+        (["b", "a", "a"], "a", False),
+        (["c", "a", "b", "a", "b"], "a", True),
+    ],
+)
+def test_a_tied_majority_is_named(y, merged, tied):
+    result = deduplicate(["MKV"] * len(y), list(y))
+    assert result.y.tolist() == [merged]
+    assert result.conflicts["tied"].tolist() == [tied]
+
+
 @pytest.mark.parametrize(
     ("y", "merge", "message"),
     [

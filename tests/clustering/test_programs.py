@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from esmlearn.clustering import _programs, _runner, available_engines, homology_graph, search
+from esmlearn.clustering import _search as search_module
 from esmlearn.clustering._parsers import read_clstr, read_cluster_pairs, read_table
 from esmlearn.exceptions import EngineError, EngineNotFoundError
 
@@ -60,6 +61,29 @@ def test_without_programs_small_sets_work(no_programs):
     engines = available_engines()
     assert engines["exact"].startswith("pyopal")
     assert engines["mmseqs"] is engines["diamond"] is engines["cd-hit"] is None
+
+
+@pytest.mark.parametrize("broken", ["diamond", "mmseqs", "cd-hit"])
+def test_a_broken_program_is_no_matter_to_small_sets(no_programs, fake_program, caplog, broken):
+    path = fake_program(broken, "echo cannot load libfoo >&2; exit 127")
+    if broken == "mmseqs":
+        path.with_name("diamond").unlink(missing_ok=True)
+    graph = homology_graph(SEQUENCES)
+    assert (graph.n_edges, graph.description["engine"]) == (1, "exact")
+    assert homology_graph(SEQUENCES[:1]).description["source"] == "memory"
+    assert available_engines()[broken] is None
+    assert "does not run" in caplog.text
+    assert "cannot load libfoo" in caplog.text
+
+
+def test_a_broken_diamond_is_told_where_mmseqs_stands_in(fake_program, monkeypatch):
+    if _programs.find_program("mmseqs") is None:
+        pytest.skip("MMseqs2 is not installed")
+    fake_program("diamond", "exit 127")
+    monkeypatch.setattr(search_module, "AFFORDABLE_CELLS", 0)
+    with pytest.warns(UserWarning, match="diamond does not run, so that engine='auto' stands for"):
+        graph = homology_graph(SEQUENCES, cache=None)
+    assert graph.description["engine"] == "mmseqs"
 
 
 def test_wheel_binary_is_found_without_importing_the_package(tmp_path, monkeypatch):

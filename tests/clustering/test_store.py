@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from esmlearn.clustering import _finder as finder_module
 from esmlearn.clustering import _search as search_module
 from esmlearn.clustering import _store as store_module
 from esmlearn.clustering import available_engines, count_searches, homology_graph
@@ -195,6 +196,30 @@ def test_a_dead_owner_holds_no_lock(forget):
     assert sources(homology_graph(SEQUENCES)) == ["search"]
 
 
+@needs_fork
+def test_a_file_system_without_locks_costs_no_result(forget, monkeypatch, caplog):
+    import fcntl
+
+    def unsupported(handle, operation):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    assert sources(homology_graph(SEQUENCES), homology_graph(SEQUENCES)) == ["search", "memory"]
+    assert "cannot be locked" in caplog.text
+    assert "Operation not supported" in caplog.text
+    forget()
+    assert sources(homology_graph(SEQUENCES)) == ["disk"]
+
+
+def test_an_error_under_the_lock_is_not_taken_for_one_of_the_lock(forget, monkeypatch):
+    def broken(*args, **kwargs):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(finder_module, "run_engine", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        homology_graph(SEQUENCES)
+
+
 def test_memory_is_bounded(forget):
     for end in range(2, 10):
         homology_graph([*SEQUENCES[1:end], "MKVLATGGARQWEDSTHNPYF"[:-end]], cache=None)
@@ -202,19 +227,28 @@ def test_memory_is_bounded(forget):
 
 
 def test_threads_share_the_memory(forget):
+    # Far more sets than are remembered: every look-up adds one and drops another.
     sets = [SEQUENCES[i : i + 2] for i in range(20)]
+    expected = [homology_graph(pair, cache=None) for pair in sets]
+    forget()
 
     def look_up(start):
-        for i in range(100):
-            homology_graph(sets[(start + 7 * i) % len(sets)], cache=None)
+        chosen = [(start + 7 * i) % len(sets) for i in range(100)]
+        return [(i, homology_graph(sets[i], cache=None)) for i in chosen]
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(look_up, range(4)))
+            found = [each for part in pool.map(look_up, range(4)) for each in part]
     finally:
         sys.setswitchinterval(interval)
+    for i, graph in found:
+        np.testing.assert_array_equal(graph.digests, expected[i].digests)
+        np.testing.assert_array_equal(graph.edges, expected[i].edges)
+        np.testing.assert_array_equal(graph.evalue, expected[i].evalue)
+    assert {i for i, _ in found} == set(range(len(sets)))
+    assert len(store_module._MEMORY) <= store_module._IN_MEMORY
 
 
 @pytest.mark.parametrize("process", ["the same", "another"])

@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.model_selection import KFold
 
@@ -186,6 +187,9 @@ def test_the_report_is_plain_data(proteins):
         ({"train": [0], "holdout": [1]}, "expected 'train' with"),
         ({"train": [0]}, "expected 'train' with"),
         ([[0, 1, 2]], r"splits\[0\] is no pair"),
+        (([0.0, 1.0], [2.0, 3.0]), r"type float64; expected a flat array of row numbers"),
+        ([([0.5], [1.5])], r"type float64; expected a flat array of row numbers"),
+        (([0, 1], []), "'0' has an empty part"),
         ([([0, 1], [2, 99])], "has the row 99; expected rows 0-39"),
         ([([0, 1], [])], "has an empty part"),
         ([([True, False], [False, True])], r"mask of shape \(2,\); expected \(40,\)"),
@@ -218,6 +222,10 @@ def test_every_way_to_write_a_split_says_the_same(proteins):
     for splits in (folds.split(sequences), iter(pairs), masks):
         assert audit_leakage(sequences, splits).table.equals(expected)
     (train, test), (train_mask, test_mask) = pairs[0], masks[0]
+    for one in ((train, test), [train.tolist(), test.tolist()], (train_mask, test_mask)):
+        pd.testing.assert_frame_equal(
+            audit_leakage(sequences, one).table, audit_leakage(sequences, pairs[:1]).table
+        )
     by_mask = audit_leakage(sequences, {"train": train_mask, "test": test_mask})
     assert by_mask.table.equals(audit_leakage(sequences, {"train": train, "test": test}).table)
 

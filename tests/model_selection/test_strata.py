@@ -4,7 +4,8 @@ import pytest
 from sklearn.base import BaseEstimator
 
 from esmlearn.exceptions import DataError
-from esmlearn.model_selection._strata import is_continuous, make_strata
+from esmlearn.model_selection._strata import make_strata
+from esmlearn.utils._targets import is_continuous
 
 
 class Halves(BaseEstimator):
