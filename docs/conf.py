@@ -29,6 +29,7 @@ suppress_warnings = ["toc.empty_glob"]
 exclude_patterns = ["_build", "gallery"]
 templates_path = ["_templates"]
 
+default_role = "py:obj"  # `Name` in a docstring is a link where there is such a name
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 

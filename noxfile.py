@@ -1,0 +1,57 @@
+"""Test against the oldest and the newest supported dependencies: ``nox -s oldest`` or ``nox``.
+
+The lower bounds are read from pyproject.toml, so that what is promised is what is tested.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+TEST_EXTRAS = ("metis", "hdf5", "parquet", "plot", "study", "demo", "test")
+
+nox.options.sessions = ["oldest", "newest"]
+nox.options.default_venv_backend = "venv"
+
+
+def requirements() -> list[str]:
+    """List what the package and its tests need, without the references of extras to each other."""
+    extras = PROJECT["optional-dependencies"]
+    listed = PROJECT["dependencies"] + [item for name in TEST_EXTRAS for item in extras[name]]
+    return [item for item in listed if not item.startswith("esmlearn[")]
+
+
+def at_lower_bound(requirement: str) -> str:
+    return re.sub(r">=\s*([\w.]+)", r"==\1", requirement)
+
+
+def run_suite(session: nox.Session, installed: list[str]) -> None:
+    session.install(*installed)
+    # Without dependencies: pip must not raise what was just installed.
+    session.install("--no-deps", "-e", ".")
+    session.run("python", "-m", "pip", "list")
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        *session.posargs,
+        env={"ESMLEARN_CACHE": session.create_tmp(), "OMP_NUM_THREADS": "1"},
+    )
+
+
+@nox.session(python="3.11")
+def oldest(session: nox.Session) -> None:
+    """Run the suite with every dependency at the lower bound that pyproject.toml states."""
+    # Only the demo pins torch; the package's own range is what is tested here.
+    wanted = [item for item in requirements() if not item.startswith("torch==")]
+    run_suite(session, [at_lower_bound(item) for item in wanted])
+
+
+@nox.session
+def newest(session: nox.Session) -> None:
+    """Run the suite with the newest releases that pip finds."""
+    wanted = [item for item in requirements() if not item.startswith("torch==")]
+    run_suite(session, ["--upgrade", *wanted])
