@@ -24,9 +24,9 @@ from esmlearn.utils._optional import import_optional
 
 BUNDLED = "esmlearn_mini_v1"
 BUNDLED_WARNING = (
-    f"The language model is {BUNDLED}, the small one that comes with esmlearn: good for a first "
-    "look, not for results. Pass --model esm2_t33_650M_UR50D (or another ESM release, or a "
-    "checkpoint file) for those."
+    f"The language model is {BUNDLED}, the small one that comes with esmlearn. Its features tell "
+    "little more than amino acid composition: good for a first look, not for results. Pass --model "
+    "esm2_t33_650M_UR50D (or another ESM release, or a checkpoint file) for those."
 )
 #: The bins of the published work on these enzymes, in degrees Celsius.
 TOPT_EDGES = [30.0, 50.0, 65.0, 85.0]
