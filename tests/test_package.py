@@ -46,7 +46,7 @@ def test_api_page_lists_every_public_name(room):
     missing = [
         name
         for name in importlib.import_module(f"esmlearn.{room}").__all__
-        if f"esmlearn.{room}.{name}`" not in page
+        if f"   ~esmlearn.{room}.{name}\n" not in page
     ]
     assert not missing
 
