@@ -3,6 +3,7 @@
     python benchmarks/splits.py leakage --data proteins.fasta.gz --n 5000 --seeds 3
     python benchmarks/splits.py leakage --data proteins.fasta.gz --n 20000 --judge-sample 500
     python benchmarks/splits.py balance --data labelled.csv.gz
+    python benchmarks/splits.py representatives --data proteins.fasta.gz --n 5000 --engine diamond
     python benchmarks/splits.py peers   --data labelled.csv.gz --n 5000 --venvs DIRECTORY
     python benchmarks/splits.py scale   --data proteins.fasta.gz --sizes 7500 15000 30000 60000
 
@@ -251,6 +252,29 @@ def leakage(options: argparse.Namespace) -> dict[str, Any]:
     return {"data": options.data.name, "judged": judged, "summary": summary, "runs": rows}
 
 
+def representatives(options: argparse.Namespace) -> dict[str, Any]:
+    """Judge folds from graphs for which representatives alone were searched."""
+    sequences, y = read(options.data, options.n)
+    judge = ExhaustiveJudge(sequences, options.n_jobs)
+    rows = []
+    for identity in (None, 0.95, 0.9, 0.7):
+        with tempfile.TemporaryDirectory() as cache:  # a graph of all proteins would serve
+            cpu = cpu_seconds()
+            graph = homology_graph(
+                sequences,
+                engine=options.engine,
+                representatives=identity,
+                cache=cache,
+                n_jobs=options.n_jobs,
+            )
+            cpu = cpu_seconds() - cpu
+        pairs, about = split(sequences, y, {"reference": graph, "random_state": 0})
+        line = {"representatives": identity, **_judged(pairs, y, len(sequences), judge)}
+        rows.append({**line, **about, "n_edges": graph.n_edges, "graph_cpu_s": cpu})
+        print(rows[-1], flush=True)
+    return {"data": options.data.name, "n": len(sequences), "runs": rows}
+
+
 def unevenness(pairs: Pairs, y: Any, n: int) -> dict[str, float]:
     """Return the worst deviation of size (share) and of a stratum's share (points)."""
     strata = make_strata(y, n_rows=n, stratify="auto", min_rows=2 * N_SPLITS)
@@ -263,14 +287,15 @@ def unevenness(pairs: Pairs, y: Any, n: int) -> dict[str, float]:
 
 
 def balance(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure how even folds are on a labelled set, in both modes."""
+    """Measure how even folds are on a labelled set, and how many rows they keep."""
     sequences, y = read(options.data, options.n)
     rows, n = [], len(sequences)
-    for mode in ("purge", "drop"):
-        case = {"on_large_component": mode, "random_state": 0, "n_jobs": options.n_jobs}
-        pairs, about = split(sequences, y, case)
-        line = {"mode": mode, **unevenness(pairs, y, n), **kept(pairs, n), **about}
-        rows.append(line)
+    for mode, margin in (("purge", None), ("purge", 0.01), ("purge", 0.0), ("drop", None)):
+        case = {"on_large_component": mode, "purge_margin": margin, "engine": options.engine}
+        pairs, about = split(sequences, y, {**case, "random_state": 0, "n_jobs": options.n_jobs})
+        line = {"mode": mode, "purge_margin": margin, **unevenness(pairs, y, n)}
+        rows.append({**line, **kept(pairs, n), **about})
+        print(rows[-1], flush=True)
     return {"data": options.data.name, "n": len(sequences), "runs": rows}
 
 
@@ -329,14 +354,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    tasks = {"leakage": leakage, "balance": balance, "peers": peers, "scale": scale}
+    tasks = {"leakage": leakage, "balance": balance, "representatives": representatives}
+    tasks |= {"peers": peers, "scale": scale}
     parser.add_argument("task", choices=tasks)
     parser.add_argument("--data", type=Path, required=True, help="FASTA or CSV (sequence, target)")
     parser.add_argument("--n", type=int, help="number of proteins, drawn at random")
     parser.add_argument("--seeds", type=int, default=1, help="number of draws (leakage)")
     parser.add_argument("--judge-sample", type=int, help="judge so many test rows instead of all")
     parser.add_argument("--sizes", type=int, nargs="+", default=[7500, 15000, 30000, 60000])
-    parser.add_argument("--engine", default="mmseqs", help="engine of the tasks scale, peers")
+    parser.add_argument("--engine", default="mmseqs", help="engine of all tasks but leakage")
     parser.add_argument(
         "--engines", nargs="*", default=["mmseqs", "diamond", "exact"], help="task leakage"
     )
