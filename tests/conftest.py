@@ -1,3 +1,4 @@
+import logging
 import os
 
 import pytest
@@ -14,6 +15,16 @@ def private_cache(tmp_path_factory, monkeypatch):
     path = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("ESMLEARN_CACHE", str(path))
     return path
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was():
+    """Take back what the command line does to the package's logger, which other tests listen to."""
+    logger = logging.getLogger("esmlearn")
+    level, propagate, handlers = logger.level, logger.propagate, list(logger.handlers)
+    yield
+    logger.setLevel(level)
+    logger.propagate, logger.handlers = propagate, handlers
 
 
 @pytest.fixture(scope="session")
