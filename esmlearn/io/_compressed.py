@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ COMPRESSED_SUFFIXES = (".gz", ".zst")
 _MAX_EXPANSION = 300
 _ALWAYS_ALLOWED = 1 << 26  # bytes
 _FEED = 1024  # compressed bytes at a time: even the worst of them unpack to some 30 MB
+_LINE_END = re.compile(rb"[\r\n]")
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -97,13 +99,14 @@ class _Bounded(io.RawIOBase):
         return number
 
     def _check_line(self, block: bytes, limit: int) -> None:
-        end = max(block.rfind(b"\n"), block.rfind(b"\r"))
-        self._line = len(block) - end - 1 + (self._line if end < 0 else 0)
-        if self._line > limit:
+        lines = _LINE_END.split(block) if len(block) + self._line > limit else None
+        if lines is not None and max(self._line + len(lines[0]), *map(len, lines)) > limit:
             raise DataError(
                 f"{self._path} has a line of more than {limit} bytes; expected a table with one "
                 f"row per protein."
             )
+        end = max(block.rfind(b"\n"), block.rfind(b"\r"))
+        self._line = len(block) - end - 1 + (self._line if end < 0 else 0)
 
 
 class _Zstd:

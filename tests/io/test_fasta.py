@@ -1,10 +1,11 @@
 import gzip
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esmlearn.exceptions import DataError
+from esmlearn.exceptions import DataError, EngineNotFoundError
 from esmlearn.io import iter_fasta, read_fasta, write_fasta
 
 
@@ -65,6 +66,46 @@ def test_limits_keep_memory_bounded(tmp_path):
     one_line = _write(tmp_path, gzip.compress(b">P1\n" + b"A" * 5_000_000), "bomb.gz")
     with pytest.raises(DataError, match="a line of more than"):
         read_fasta(one_line, max_length=1000)
+
+
+def test_the_id_is_the_first_word_whatever_the_white_space(tmp_path):
+    path = _write(tmp_path, ">P1\tfirst one\nMKV\n> P2\u2028x\nMST\n")
+    records = list(iter_fasta(path))
+    assert [(r.id, r.description) for r in records] == [("P1", "first one"), ("P2", "x")]
+
+
+def test_zstd_is_recognised_by_content(tmp_path):
+    zstandard = pytest.importorskip("zstandard")
+    pack = zstandard.ZstdCompressor().compress
+    text = "".join(f">P{i}\n{'MKV' * 50}\n" for i in range(1000)).encode()
+    for name in ("x.fasta", "x.fasta.zst"):
+        path = _write(tmp_path, pack(text[:1000]) + pack(text[1000:]), name)
+        assert len(read_fasta(path)) == 1000
+    with pytest.raises(DataError, match=r"damaged zstd file \(it ends too early\)"):
+        read_fasta(_write(tmp_path, pack(text)[:-20]))
+    with pytest.raises(DataError, match="damaged zstd file"):
+        read_fasta(_write(tmp_path, pack(text)[:8] + b"\xff" * 90))
+
+
+def test_zstd_without_its_library_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(EngineNotFoundError, match=r"esmlearn\[zstd\]"):
+        read_fasta(_write(tmp_path, b"\x28\xb5\x2f\xfd rest"))
+
+
+def test_files_that_unpack_to_nonsense_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("esmlearn.io._compressed._ALWAYS_ALLOWED", 10_000)
+    many = gzip.compress(b">P1\nMKV\n" * 200_000)
+    with pytest.raises(DataError, match=r"unpacks to more than .* 300 times its size"):
+        for _ in iter_fasta(_write(tmp_path, many)):
+            pass
+
+
+def test_zstd_bombs_are_refused(tmp_path):
+    zstandard = pytest.importorskip("zstandard")
+    bomb = zstandard.ZstdCompressor().compress(b">P1\n" + b"\n" * 100_000_000)
+    with pytest.raises(DataError, match=r"unpacks to more than"):
+        read_fasta(_write(tmp_path, bomb))
 
 
 def test_gzipped_files_are_written_reproducibly(tmp_path):

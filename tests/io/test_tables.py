@@ -1,3 +1,5 @@
+import gzip
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,6 +73,31 @@ def test_unknown_formats_are_refused(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"no parquet at all")
     with pytest.raises(DataError, match="cannot be read as parquet"):
         read_table(tmp_path / "t.parquet")
+
+
+def test_lines_and_bombs_beyond_reason_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("esmlearn.io._tables._MAX_LINE", 10_000)
+    path = tmp_path / "t.csv"
+    rows = "id,sequence\n" + "P1,MKV\n" * 5000
+    path.write_text(rows)
+    assert len(read_table(path)) == 5000
+    path.write_text(f"{rows}P2,{'M' * 200_000}\n")
+    with pytest.raises(DataError, match="a line of more than 10000 bytes"):
+        read_table(path)
+    monkeypatch.setattr("esmlearn.io._compressed._ALWAYS_ALLOWED", 100_000)
+    path.write_bytes(gzip.compress(b"id,sequence\n" + b"P1,M\n" * 200_000))
+    with pytest.raises(DataError, match="unpacks to more than"):
+        read_table(path)
+
+
+def test_zstd_is_read_and_not_written(tmp_path):
+    zstandard = pytest.importorskip("zstandard")
+    write_table(tmp_path / "t.csv", TABLE)
+    packed = zstandard.ZstdCompressor().compress((tmp_path / "t.csv").read_bytes())
+    (tmp_path / "t.csv.zst").write_bytes(packed)
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv.zst"), TABLE, check_dtype=False)
+    with pytest.raises(DataError, match=r"expected a name without \.zst"):
+        write_table(tmp_path / "u.csv.zst", TABLE)
 
 
 def test_a_fasta_file_has_no_targets(tmp_path):
