@@ -192,6 +192,19 @@ def test_cache_and_info(files, checkpoint, tmp_path, capsys):
     assert run(capsys, "cache", "--export", tmp_path / "copy")[0] == 0
     assert any((tmp_path / "copy").iterdir())
     assert run(capsys, "cache", "--export", tmp_path / "copy")[0] == 2
+    assert json.loads(run(capsys, "cache", "--verify", "--json")[1])["verified"] == {
+        "n_vectors": 60,
+        "n_damaged": 0,
+        "n_orphans": 0,
+    }
+    assert (
+        json.loads(run(capsys, "cache", "--prune", "0", "--json")[1])["pruned"]["n_removed"] == 60
+    )
+    assert "; 60 vectors, 60 of them new" in run(capsys, "cache", "--import", tmp_path / "copy")[1]
+    with pytest.raises(SystemExit):
+        run(capsys, "cache", "--prune", "lots")
+    assert "'lots' is no size; expected such as 500MB" in capsys.readouterr().err
+    assert run(capsys, "cache", "--import", tmp_path / "none")[0] == 2
     assert "deleted" in run(capsys, "cache", "--clear")[1]
     assert json.loads(run(capsys, "cache", "--json")[1])["embeddings"]["n_vectors"] == 0
     code, out, _ = run(capsys, "info", "--json")
