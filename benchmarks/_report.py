@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-RESULTS = Path(__file__).parent / "results"
+#: Results are kept by the version they were measured with, so that a release can be compared to the last.
+RESULTS = Path(__file__).parent / "results" / version("esmlearn")
 _PACKAGES = ("torch", "numpy", "scikit-learn", "imbalanced-learn", "skorch")
 _MALLOC = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_", "LD_PRELOAD")
 
@@ -45,5 +46,5 @@ def write_result(name: str, result: dict[str, Any], *, quick: bool) -> None:
     text = json.dumps(result, indent=2)
     print(text)
     if not quick:
-        RESULTS.mkdir(exist_ok=True)
+        RESULTS.mkdir(parents=True, exist_ok=True)
         (RESULTS / f"{name}.json").write_text(text + "\n")

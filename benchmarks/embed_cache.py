@@ -6,16 +6,13 @@ python benchmarks/embed_cache.py --data proteins.fasta.gz --quick
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from embed_speed import describe_machine, read_sequences
+from _report import write_result
+from embed_speed import describe_processor, read_sequences
 
 from esmlearn.embedding import EmbeddingCache, ESMEmbedder, write_untrained_checkpoint
 from esmlearn.utils._sequences import sequence_digest
@@ -78,7 +75,6 @@ def main():
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.n_warm, arguments.n_cold, arguments.repeats = 2000, 5, 2
@@ -86,7 +82,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         result = {
-            "machine": describe_machine(),
+            "machine": describe_processor(),
             "n_warm": min(arguments.n_warm, len(sequences)),
             "warm": ratio(
                 warm(folder, sequences[: arguments.n_warm], arguments.width, arguments.repeats),
@@ -102,10 +98,7 @@ def main():
         }
     for key in ("warm", "cold"):
         print(key, json.dumps(result[key]["medians"]), f"ratio {result[key]['ratio']:.3f}")
-    default = "embed_cache_quick.json" if arguments.quick else "embed_cache.json"
-    output = arguments.output or Path(__file__).parent / "results" / default
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=1) + "\n")
+    write_result("embed_cache", result, quick=arguments.quick)
 
 
 if __name__ == "__main__":

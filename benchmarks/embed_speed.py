@@ -13,7 +13,6 @@ import argparse
 import gzip
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _report import machine, write_result
 from torch.nn.functional import cosine_similarity
 
 from esmlearn.embedding import write_untrained_checkpoint
@@ -193,22 +193,13 @@ def errors(vectors):
     return report
 
 
-def describe_machine():
-    model = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        found = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-        model = found[0] if found else model
+def describe_processor():
+    """Return what decides the speed beside what every benchmark tells of its machine."""
     return {
-        "cpu": model,
-        "cores": os.cpu_count(),
+        **machine(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "amx": bool(torch.cpu._is_amx_tile_supported()),
         "load_before": os.getloadavg() if hasattr(os, "getloadavg") else None,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
     }
 
 
@@ -222,7 +213,7 @@ def child(arguments):
 
 def parent(arguments):
     result = {
-        "machine": describe_machine(),
+        "machine": describe_processor(),
         "threads": arguments.threads,
         "n_sequences": arguments.n,
         "repeats": arguments.repeats,
@@ -242,8 +233,7 @@ def parent(arguments):
                     f"  {key:32s} {row['cpu_seconds_median']:8.2f} s  "
                     f"{row['times_fair_esm']:5.2f} x  {row['share_of_ceiling']:4.0%} of the ceiling"
                 )
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(result, indent=1) + "\n")
+    write_result("embed_speed", result, quick=arguments.quick)
 
 
 def main():
@@ -256,13 +246,10 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="a tiny model, to try the script")
-    parser.add_argument("--output", type=Path)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.models, arguments.n, arguments.repeats = ["tiny"], 20, 2
-    name = "embed_speed_quick.json" if arguments.quick else "embed_speed.json"
-    arguments.output = arguments.output or Path(__file__).parent / "results" / name
     child(arguments) if arguments.child else parent(arguments)
 
 

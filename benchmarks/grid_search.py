@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from _report import machine, write_result
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
@@ -89,7 +90,7 @@ def main():
     parser.add_argument(
         "--model", help="ESM name or checkpoint (default: untrained, 2 layers of width 64)"
     )
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/grid_search.json"))
+    parser.add_argument("--quick", action="store_true", help="show the result, do not keep it")
     arguments = parser.parse_args()
 
     sequences, target = load_optimum_temperature(return_X_y=True)
@@ -101,9 +102,7 @@ def main():
             folder, n_layers=2, width=64, n_heads=4
         )
         result = run(sequences, target, model, folder, arguments.n_jobs)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+    write_result("grid_search", {**result, "machine": machine()}, quick=arguments.quick)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,16 @@ run took, and it is started again, until it ends. results.csv of both must be eq
 import argparse
 import json
 import os
-import platform
 import random
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+from _report import machine, write_result
 
 from esmlearn.embedding import write_untrained_checkpoint
 from esmlearn.io import write_table
@@ -50,17 +49,11 @@ def main() -> None:
         "killed_after_seconds": kills,
         "equal": equal,
         "left_over_temporary_files": len(half_written),
-        "machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "platform": platform.platform()},
-        "versions": {
-            name: metadata.version(name) for name in ("esmlearn", "torch", "scikit-learn")
-        },
+        "machine": machine(),
     }
-    print(json.dumps(result, indent=1))
     assert all(equal.values()), "a killed and restarted study ended differently"
     assert len(kills) >= args.kills, "the study ended before it was killed often enough"
-    if not args.quick:
-        args.output.parent.mkdir(exist_ok=True)
-        args.output.write_text(json.dumps(result, indent=1) + "\n")
+    write_result("kill_study", result, quick=args.quick)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -71,9 +64,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--demo", action="store_true", help="the real demo instead")
     parser.add_argument("--kills", type=int, default=5, help="how often to kill")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
-    parser.add_argument(
-        "--output", type=Path, default=Path(__file__).parent / "results" / "kill_study.json"
-    )
     args = parser.parse_args()
     args.kills = 2 if args.quick else args.kills
     return args
@@ -133,12 +123,6 @@ def kill_and_restart(
         seconds *= 0.5  # it went on so fast that it ended first: strike earlier, from scratch
         for path in sorted((folder / "out").rglob("*"), reverse=True):
             path.unlink() if path.is_file() else path.rmdir()
-
-
-def cpu_model() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":
