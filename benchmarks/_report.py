@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-#: Results are kept by the version they were measured with, so that a release can be compared to the last.
+#: By version, so that a release can be compared to the last.
 RESULTS = Path(__file__).parent / "results" / version("esmlearn")
 _PACKAGES = ("torch", "numpy", "scikit-learn", "imbalanced-learn", "skorch")
 _MALLOC = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_", "LD_PRELOAD")

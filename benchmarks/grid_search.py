@@ -9,7 +9,6 @@ second search of the whole grid loads no model at all.
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory

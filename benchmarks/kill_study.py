@@ -9,7 +9,6 @@ run took, and it is started again, until it ends. results.csv of both must be eq
 """
 
 import argparse
-import json
 import os
 import random
 import signal
