@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -33,13 +33,37 @@ def write_fasta(sequences: Sequence[str], path: Path) -> None:
         file.writelines(f">{i}\n{sequence}\n" for i, sequence in enumerate(sequences))
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Kill the program and whatever it started."""
+# Waits until the other end of its standard input is closed, which the system does when Python dies
+# however it dies, and then kills its process group: itself, the program and what that started.
+_GUARD = ["/bin/sh", "-c", "read -r _; kill -KILL 0"]
+
+
+@contextmanager
+def _process_group() -> Iterator[int | None]:
+    """Yield a process group of which nothing outlives the block, nor this process."""
+    if os.name != "posix":
+        yield None
+        return
+    nothing = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(_GUARD, stdin=subprocess.PIPE, process_group=0, **nothing) as guard:
+        try:
+            yield guard.pid
+        finally:
+            # The guard is not reaped yet, so that the number is still that of its group. Where all
+            # in it have ended, macOS says that signalling them is not permitted.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(guard.pid, signal.SIGKILL)
+
+
+def _wait(process: "subprocess.Popen[bytes]", timeout: float | None) -> int | None:
+    """Return the exit code, or None if the program was killed after `timeout` seconds."""
     try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (AttributeError, ProcessLookupError, PermissionError):
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
         process.kill()
-    process.wait()
+        process.wait()
 
 
 def _tail(file: IO[bytes]) -> str:
@@ -58,7 +82,8 @@ def run_program(
 ) -> str:
     """Run a program to its end and return the end of what it wrote.
 
-    The program gets its own process group, which is killed when the wait is interrupted.
+    The program runs in a process group of its own, which is killed when the wait ends, is
+    interrupted, or this process dies.
 
     Parameters
     ----------
@@ -89,33 +114,29 @@ def run_program(
     environment = {**os.environ, "LC_ALL": "C"}
     with tempfile.TemporaryFile() as output:
         try:
-            process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=cwd,
-                env=environment,
-                start_new_session=True,
-            )
+            with _process_group() as group:
+                process = subprocess.Popen(
+                    words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd=cwd,
+                    env=environment,
+                    process_group=group,
+                )
+                returncode = _wait(process, timeout)
         except OSError as error:
             raise EngineError(
                 f"{words[0]} cannot be started: {error}.", command=words, version=version
             ) from error
-        try:
-            returncode = process.wait(timeout)
-        except subprocess.TimeoutExpired as error:
-            _stop(process)
-            raise EngineError(
-                f"{words[0]} ran longer than {timeout} s and was stopped.",
-                command=words,
-                version=version,
-                stderr=_tail(output),
-            ) from error
-        except BaseException:
-            _stop(process)
-            raise
         text = _tail(output)
+    if returncode is None:
+        raise EngineError(
+            f"{words[0]} ran longer than {timeout} s and was stopped.",
+            command=words,
+            version=version,
+            stderr=text,
+        )
     if returncode not in accept:
         raise _failure(words, version, returncode, text)
     return text

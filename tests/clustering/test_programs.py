@@ -183,6 +183,54 @@ def test_interrupt_kills_the_program(tmp_path, temporary):
     assert not list(temporary.glob("esmlearn-*"))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
+def test_no_program_outlives_python(tmp_path):
+    child, grandchild = tmp_path / "child", tmp_path / "grandchild"
+    script = f"echo $$ > {child}; sleep 30 & echo $! > {grandchild}; wait"
+    code = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from esmlearn.clustering._runner import run_program\n"
+        "with ThreadPoolExecutor(1) as pool:\n"
+        f"    pool.submit(run_program, ['/bin/sh', '-c', {script!r}]).result()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as python:
+        _wait_for(grandchild)
+        python.kill()
+    _assert_dead(int(child.read_text()))
+    _assert_dead(int(grandchild.read_text()))
+
+
+def test_what_a_program_leaves_behind_ends_with_it(tmp_path):
+    left = tmp_path / "left"
+    _runner.run_program(["/bin/sh", "-c", f"sleep 30 & echo $! > {left}"])
+    _assert_dead(int(left.read_text()))
+
+
+def test_no_guard_stays_behind(monkeypatch):
+    started = []
+    popen = subprocess.Popen
+
+    def record(*arguments, **options):
+        started.append(popen(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", record)
+    _runner.run_program(["/bin/sh", "-c", "exit 0"])
+    with pytest.raises(EngineError, match="cannot be started"):
+        _runner.run_program(["/nonexistent/program"])
+    guard, program, other_guard = started
+    assert program.returncode == 0
+    assert guard.returncode == other_guard.returncode == -9
+
+
+def _wait_for(file):
+    for _ in range(1000):
+        if file.exists() and file.read_text().endswith("\n"):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{file} was not written")
+
+
 def _assert_dead(process):
     for _ in range(100):
         try:
