@@ -44,8 +44,13 @@ def _process_group() -> Iterator[int | None]:
     if os.name != "posix":
         yield None
         return
-    nothing = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(_GUARD, stdin=subprocess.PIPE, process_group=0, **nothing) as guard:
+    with subprocess.Popen(
+        _GUARD,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    ) as guard:
         try:
             yield guard.pid
         finally:
