@@ -8,6 +8,7 @@ __all__ = [
     "CacheError",
     "CheckpointError",
     "DataError",
+    "DownloadError",
     "EngineError",
     "EngineNotFoundError",
     "EsmlearnError",
@@ -27,6 +28,10 @@ class DataError(EsmlearnError, ValueError):
 
 class InsufficientComponentsError(DataError):
     """Fewer homology components than the folds or parts that were asked for."""
+
+
+class DownloadError(EsmlearnError, OSError):
+    """A data set that is not there and cannot be downloaded, or whose checksum is another."""
 
 
 class CheckpointError(EsmlearnError, ValueError):

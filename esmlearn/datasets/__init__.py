@@ -1,9 +1,22 @@
-"""Real, labelled proteins that lie in packages of the Python package index.
+"""Real, labelled proteins: some lie in packages of the package index, some are downloaded once.
 
-There is no ``fetch_*`` function: a download is only as good as its checksum, and none could be
-verified for the data sets that need one. Read them with `esmlearn.io.read_proteins`.
+What is downloaded (``fetch_*``) is compared with the checksum of one commit of its repository, each
+time it is read.
 """
 
+from esmlearn.datasets._flip import (
+    fetch_flip_aav,
+    fetch_flip_gb1,
+    fetch_flip_meltome,
+    fetch_flip_scl,
+)
 from esmlearn.datasets._load import load_optimum_temperature, load_subcellular_location
 
-__all__ = ["load_optimum_temperature", "load_subcellular_location"]
+__all__ = [
+    "fetch_flip_aav",
+    "fetch_flip_gb1",
+    "fetch_flip_meltome",
+    "fetch_flip_scl",
+    "load_optimum_temperature",
+    "load_subcellular_location",
+]

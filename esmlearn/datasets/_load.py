@@ -1,15 +1,14 @@
 """Loaders that read the data file of an installed package and import nothing of it."""
 
-import hashlib
 import json
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from esmlearn.datasets._bunch import make_bunch
 from esmlearn.exceptions import DataError, EngineNotFoundError
 
 _TOPT_DESCR = """\
@@ -55,29 +54,6 @@ def _package_file(package: str, version: str, name: str) -> Path:
     raise EngineNotFoundError(
         f"The installed {package} {distribution.version} holds no file {name}; expected version "
         f'{version}. Install it with: python -m pip install "{package}=={version}"'
-    )
-
-
-def _bunch(
-    frame: pd.DataFrame, path: Path, descr: str, *, return_X_y: bool, as_frame: bool
-) -> Bunch | tuple[Any, Any]:
-    """Pack a table with the columns id, sequence and target the scikit-learn way."""
-    frame = frame.reset_index(drop=True)
-    dtype = float if pd.api.types.is_numeric_dtype(frame["target"]) else object
-    data: Any = frame["sequence"] if as_frame else frame["sequence"].to_numpy(dtype=object)
-    target: Any = frame["target"] if as_frame else frame["target"].to_numpy(dtype=dtype)
-    if return_X_y:
-        return data, target
-    return Bunch(
-        data=data,
-        target=target,
-        ids=frame["id"].to_numpy(dtype=object),
-        frame=frame,
-        feature_names=["sequence"],
-        target_names=sorted(np.unique(target)) if dtype is object else ["target"],
-        DESCR=descr,
-        filename=str(path),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
 
 
@@ -128,7 +104,7 @@ def load_optimum_temperature(
     if merge_duplicates:
         merged = frame.groupby("sequence", sort=False)["target"].transform("median")
         frame = frame.assign(target=merged).drop_duplicates("sequence")
-    return _bunch(frame, path, _TOPT_DESCR, return_X_y=return_X_y, as_frame=as_frame)
+    return make_bunch(frame, path, _TOPT_DESCR, return_X_y=return_X_y, as_frame=as_frame)
 
 
 def load_subcellular_location(
@@ -179,7 +155,7 @@ def load_subcellular_location(
     if merge_duplicates:
         agree = frame.groupby("sequence")["target"].transform("nunique") == 1
         frame = frame[agree].drop_duplicates("sequence")
-    return _bunch(frame, path, _LOCATION_DESCR, return_X_y=return_X_y, as_frame=as_frame)
+    return make_bunch(frame, path, _LOCATION_DESCR, return_X_y=return_X_y, as_frame=as_frame)
 
 
 def _rename(raw: pd.DataFrame, path: Path, columns: dict[str, str]) -> pd.DataFrame:
