@@ -118,10 +118,12 @@ def at_least(least: int) -> Callable[[str], int]:
     return parse
 
 
-def read_input(args: argparse.Namespace, *, min_sequences: int = 1) -> Proteins:
-    """Read the proteins that the arguments name."""
+def read_input(
+    args: argparse.Namespace, *, path: str | None = None, min_sequences: int = 1
+) -> Proteins:
+    """Read the proteins that the arguments name; `path` is one of several inputs."""
     return read_proteins(
-        args.input,
+        path or args.input,
         target=getattr(args, "target", None),
         task=getattr(args, "task", "auto"),
         sequence=args.sequence,

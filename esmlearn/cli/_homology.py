@@ -1,4 +1,4 @@
-"""``esmlearn cluster``, ``split`` and ``audit``."""
+"""``esmlearn cluster`` and ``split``."""
 
 import argparse
 from pathlib import Path
@@ -21,14 +21,12 @@ from esmlearn.cli._common import (
 )
 from esmlearn.exceptions import DataError
 from esmlearn.io import Proteins, write_fasta, write_table
-from esmlearn.utils._sequences import remove_gaps
 
 
 def add_commands(commands: Commands) -> None:
     """Add the commands."""
     _add_cluster(commands)
     _add_split(commands)
-    _add_audit(commands)
 
 
 def _add_cluster(commands: Commands) -> None:
@@ -157,107 +155,3 @@ def _holdout(args: argparse.Namespace, proteins: Proteins) -> tuple[np.ndarray, 
     for name in ("train", "validation", "test"):
         part[getattr(found, name)] = name
     return part, {"summary": found.summary()}
-
-
-def _add_audit(commands: Commands) -> None:
-    parser = new_command(commands, "audit", "measure how leaky a split is, whoever made it")
-    parser.add_argument("input", metavar="TABLE", help="table with sequences and parts")
-    add_input(parser, target=False)
-    parser.add_argument(
-        "--column",
-        default=None,
-        metavar="COL",
-        help="column of folds, or of train/valid/test ('fold' or 'split' if there)",
-    )
-    parser.add_argument(
-        "--set-aside", default="set_aside,-1", metavar="A,B", help="values that are in no part"
-    )
-    parser.add_argument("--engine", default="auto", choices=["auto", "exact", "mmseqs", "diamond"])
-    parser.add_argument(
-        "--sample", type=at_least(1), default=None, help="number of test rows to search"
-    )
-    parser.add_argument("-o", "--output", type=table_path, default=None, help="CSV of the table")
-    parser.add_argument(
-        "--nearest", type=table_path, default=None, help="CSV of each test row's nearest relative"
-    )
-    # The audit always tells several coverages, side by side.
-    add_homology(parser, coverage=False)
-    parser.set_defaults(run=run_audit)
-
-
-def run_audit(args: argparse.Namespace) -> int:
-    """Audit a split and say how much leaks."""
-    from esmlearn.model_selection import audit_leakage
-
-    proteins = read_input(args, min_sequences=2)
-    values = _parts_column(args, proteins)
-    aside = set(args.set_aside.split(","))
-    report = audit_leakage(
-        proteins.sequences,
-        _splits(values, aside),
-        identity=args.identity,
-        engine=args.engine,
-        n_sample=args.sample,
-        n_jobs=args.jobs,
-    )
-    if args.output:
-        write_table(args.output, report.table)
-    if args.nearest:
-        write_table(args.nearest, report.nearest)
-    copies = _crossing_copies(proteins, values, aside)
-    lines = [report.summary()]
-    if copies:
-        lines.append(f"  {len(copies)} sequences occur in more than one part:")
-        lines += ["    " + ", ".join(f"{i} ({part})" for i, part in rows) for rows in copies[:10]]
-        lines += ["    ..."] if len(copies) > 10 else []
-    show(args, {"copies": copies, **report.to_dict()}, "\n".join(lines))
-    return 0
-
-
-def _crossing_copies(
-    proteins: Proteins, values: pd.Series, aside: set[str]
-) -> list[list[tuple[str, str]]]:
-    """Return id and part of the rows of each sequence that lies in more than one part.
-
-    Copies cost nothing to find, so all rows are looked at, also where the search takes a sample.
-    """
-    table = pd.DataFrame({"id": proteins.ids, "part": values.to_numpy()})
-    table["sequence"] = [remove_gaps(sequence) for sequence in proteins.sequences]
-    table = table[~table["part"].isin(aside)]
-    crossing = table[table.groupby("sequence")["part"].transform("nunique") > 1]
-    return [
-        list(zip(rows["id"], rows["part"], strict=True))
-        for _, rows in crossing.groupby("sequence", sort=False)
-    ]
-
-
-def _parts_column(args: argparse.Namespace, proteins: Proteins) -> pd.Series:
-    """Return the part of each row, as text."""
-    frame = proteins.frame
-    known = ", ".join(map(repr, frame.columns))
-    names = [args.column] if args.column else ["fold", "split"]
-    name = next((n for n in names if n in frame.columns), None)
-    if name is None:
-        raise DataError(
-            f"{args.input} has no column {' or '.join(map(repr, names))}; it has {known}. Name "
-            f"the column of folds or parts with --column."
-        )
-    missing = np.flatnonzero(frame[name].isna())
-    if len(missing):
-        raise DataError(f"{args.input}: row {missing[0]} has no {name!r}; fill it.")
-    return frame[name].astype(str)
-
-
-_PARTS = {"train": "train", "training": "train", "trn": "train", "test": "test", "tst": "test"}
-_PARTS |= dict.fromkeys(["validation", "valid", "val", "dev", "evl"], "validation")
-
-
-def _splits(values: pd.Series, aside: set[str]) -> Any:
-    """Return parts as `audit_leakage` takes them: named parts, or a number per fold."""
-    used = values[~values.isin(aside)]
-    parts = used.str.lower().map(_PARTS)
-    if parts.notna().all() and "train" in set(parts):
-        return {str(name): np.asarray(rows) for name, rows in parts.groupby(parts).groups.items()}
-    codes = pd.Series(-1, index=values.index)
-    codes[used.index] = pd.factorize(used, sort=True)[0]
-    return codes.to_numpy()

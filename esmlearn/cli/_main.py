@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection, Sequence
 
 from esmlearn._version import __version__
-from esmlearn.cli import _embed, _homology, _maintenance, _predict, _study
+from esmlearn.cli import _audit, _embed, _homology, _maintenance, _predict, _study
 from esmlearn.exceptions import EsmlearnError
 
 USER_ERROR = 2
@@ -21,6 +21,7 @@ examples:
   esmlearn embed proteins.fasta -o vectors.parquet
   esmlearn split table.csv --target tm --folds 5 -o folds.csv
   esmlearn audit folds.csv --column fold         how leaky is a split?
+  esmlearn audit train.fasta test.fasta          the same, from a file for each part
   esmlearn predict report/model.esmlearn new.fasta -o predictions.csv
 
 exit codes: 0 done, 2 input that cannot be used, 130 interrupted, 141 whoever read the output
@@ -78,7 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"esmlearn {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (_study, _embed, _homology, _predict, _maintenance):
+    for module in (_study, _embed, _homology, _audit, _predict, _maintenance):
         module.add_commands(commands)
     return parser
 
