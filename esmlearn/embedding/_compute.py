@@ -3,14 +3,15 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import joblib
 import numpy as np
 
 from esmlearn.embedding._batching import plan_batches
 from esmlearn.embedding._cache import EmbeddingCache
 from esmlearn.embedding._settings import Settings
+from esmlearn.embedding._shards import run_shards
 from esmlearn.utils._progress import progress_bar
 from esmlearn.utils._sequences import sequence_digest
 
@@ -127,16 +128,8 @@ class Job:
     def _map(
         self, sequences: Sequence[str], batches: Iterator[list[int]]
     ) -> Iterator[tuple[list[int], list[np.ndarray]]]:
-        if joblib.effective_n_jobs(self.n_jobs) == 1:
-            return (_work(self.settings, b, [sequences[i] for i in b]) for b in batches)
-        parallel = joblib.Parallel(
-            n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
-        )
-        return iter(
-            parallel(
-                joblib.delayed(_work)(self.settings, b, [sequences[i] for i in b]) for b in batches
-            )
-        )
+        shards = ((batch, [sequences[i] for i in batch]) for batch in batches)
+        return run_shards(partial(embed_shard, self.settings), shards, n_jobs=self.n_jobs)
 
     # With other processes ------------------------------------------------------------------------
 
@@ -209,10 +202,11 @@ class Job:
         return [waiting[i] for i in np.flatnonzero(~found).tolist()]
 
 
-def _work(
-    settings: Settings, batch: list[int], sequences: list[str]
+def embed_shard(
+    settings: Settings, shard: tuple[list[int], list[str]]
 ) -> tuple[list[int], list[np.ndarray]]:
     """Embed a batch, in this process or a worker; torch is imported where the model runs."""
     from esmlearn.embedding._runtime import embed_sequences
 
+    batch, sequences = shard
     return batch, embed_sequences(settings, sequences)

@@ -1,6 +1,7 @@
 """Running a model: loaded once per process, within a token budget that gives way to memory."""
 
 import logging
+import platform
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -14,10 +15,11 @@ import torch
 from torch import Tensor
 
 from esmlearn.embedding._batching import windows
+from esmlearn.embedding._identity import identify
 from esmlearn.embedding._pooling import pool
-from esmlearn.embedding._registry import Encoder, families
+from esmlearn.embedding._registry import Encoder, Source, families
 from esmlearn.embedding._settings import Settings
-from esmlearn.exceptions import DataError, EngineError
+from esmlearn.exceptions import CheckpointError, DataError, EngineError
 
 logger = logging.getLogger(__name__)
 
@@ -64,13 +66,31 @@ def load_encoder(settings: Settings) -> Encoder:
     with _loading:
         if key not in _loaded:
             logger.info("loading %s", settings.path)
+            source = Source(families()[settings.family], Path(settings.path))
+            _refuse_other_weights(source, settings.digest)
             while len(_loaded) >= MODELS_KEPT:
                 _loaded.popitem(last=False)
-            _loaded[key] = families()[settings.family].load(
-                Path(settings.path), device=device, precision=settings.precision
+            _loaded[key] = source.family.load(
+                source.path, device=device, precision=settings.precision
             )
         _loaded.move_to_end(key)
         return _loaded[key]
+
+
+def _refuse_other_weights(source: Source, digest: str) -> None:
+    """Refuse a file that is not what vectors will be filed under, here or on another machine."""
+    if not source.path.exists():
+        raise CheckpointError(
+            f"There is no checkpoint {source.path} on {platform.node()}; expected the same file "
+            f"under this path on every machine that computes."
+        )
+    found = identify(source).digest
+    if found != digest:
+        raise CheckpointError(
+            f"The checkpoint {source.path} on {platform.node()} has the digest {found}, expected "
+            f"{digest}: it was replaced meanwhile, or is another one on this machine. Run it "
+            f"again, or copy the same file to every machine that computes."
+        )
 
 
 def release_models() -> None:

@@ -98,8 +98,9 @@ def write_untrained_checkpoint(
 
 
 def _save(content: object, path: Path) -> None:
-    with atomic_write(path) as temporary:
-        torch.save(content, temporary)
+    # not by name, which torch would write into the file: the same weights are the same bytes
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        torch.save(content, file)
 
 
 def _regression(n_attentions: int) -> dict[str, OrderedDict[str, torch.Tensor]]:
