@@ -1,5 +1,7 @@
 """Structural tests: axes, labels with units, and artists of every display."""
 
+from pathlib import Path
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -228,6 +230,95 @@ def test_every_display_is_tested():
 def _data():
     y = np.random.default_rng(0).gamma(3, 10, 300)
     return y, y, TargetRegions(method="edges", edges=[20.0, 60.0], rare=[-1]).fit(y)
+
+
+# What each display draws, looked up in its axes
+
+
+def test_target_regions_draw_a_histogram_and_hatch_what_is_rare(data):
+    y, _, regions = data
+    ax = DRAW["regions"](data, None).ax_
+    assert sum(bar.get_height() for bar in ax.patches) == len(y)
+    hatched = [bar for bar in ax.patches if bar.get_hatch()]
+    assert hatched
+    assert all(bar.get_x() + bar.get_width() / 2 >= 60 for bar in hatched)
+    assert [line.get_xdata()[0] for line in ax.lines] == regions.edges_.tolist()
+
+
+def test_target_classes_are_bars_from_small_to_large():
+    ax = TargetRegionsDisplay.from_target(["a"] * 3 + ["b"] + ["c"] * 2, [False, True, False]).ax_
+    assert [bar.get_width() for bar in ax.patches] == [1, 2, 3]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["b", "c", "a"]
+    assert [bool(bar.get_hatch()) for bar in ax.patches] == [True, False, False]
+
+
+def test_pca_points_lie_at_their_coordinates(data):
+    display = DRAW["pca"](data, None)
+    (points,) = display.ax_.collections
+    assert np.allclose(points.get_offsets(), display.coordinates)
+    assert np.allclose(points.get_array(), data[0])
+
+
+def test_predictions_are_points_of_their_fold(data):
+    y, prediction, _ = data
+    folds = np.arange(300) % 3
+    ax = PredictionErrorByRegionDisplay.from_predictions(y, prediction, folds=folds).ax_
+    for fold, points in enumerate(ax.collections):
+        assert np.allclose(points.get_offsets(), np.c_[y, prediction][folds == fold])
+    labels = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert labels == ["fold 0", "fold 1", "fold 2", "perfect"]
+
+
+def test_error_bars_are_as_high_as_the_errors(data):
+    display = DRAW["error"](data, None)
+    assert np.allclose([b.get_height() for b in display.ax_.patches], display.region_errors())
+    assert [bool(bar.get_hatch()) for bar in display.ax_.patches] == data[2].rare_.tolist()
+
+
+def test_a_confusion_matrix_is_an_image_of_shares(data):
+    display = DRAW["confusion"](data, None)
+    (image,) = display.ax_.images
+    assert np.allclose(image.get_array().sum(axis=1), 1)
+    assert display.figure_.axes[1].get_ylabel() == "Share of the measured row"
+    rows = [t.get_text() for t in display.ax_.get_yticklabels()]
+    assert rows[0].startswith("below 20 °C (n=")
+
+
+def test_levels_are_lines_over_their_levels(data):
+    ax = DRAW["levels"](data, None).ax_
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["+100 %", "+200 %", "+300 %"]
+    for container in ax.containers:
+        assert np.allclose(container.lines[0].get_ydata(), [0.4, 0.5, 0.6])
+    assert len(ax.containers) == 2
+
+
+def test_learning_curves_are_two_lines_and_a_mark_per_fold(data):
+    ax = DRAW["curves"](data, None).ax_
+    lines = [line for line in ax.lines if len(line.get_xdata())]
+    assert [len(line.get_xdata()) for line in lines] == [3, 3, 1] * 2
+    assert [line.get_linestyle() for line in lines] == [":", "-", "None"] * 2
+    assert [line.get_xdata()[0] for line in lines[2::3]] == [3, 2]
+
+
+def test_folds_are_bars_of_their_regions(data):
+    display = DRAW["folds"](data, None)
+    widths = np.array([bar.get_width() for bar in display.ax_.patches]).reshape(3, 3)
+    assert (widths == display.table.to_numpy().T).all()
+    assert widths.sum() == len(data[0])
+
+
+def test_leakage_is_a_bar_and_a_dot_for_each_fold(data):
+    ax = DRAW["leakage"](data, None).ax_
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([65, 0])
+    assert [line.get_xdata().tolist() for line in ax.lines] == [pytest.approx([60, 70]), [0, 0]]
+    assert [t.get_text() for t in ax.texts] == ["65.0%", "0.0%"]
+
+
+def test_every_display_has_an_example_in_the_gallery():
+    gallery = Path(__file__).parents[2] / "docs" / "gallery"
+    text = "".join(path.read_text() for path in gallery.glob("*.py"))
+    for name in plotting.__all__:
+        assert not name.endswith("Display") or f"{name}.from_" in text, name
 
 
 def test_leakage_is_drawn_from_audits_and_from_single_numbers():
