@@ -1,7 +1,8 @@
-"""Read protein sequences out of a BLAST database of version 4 (``.pin`` and ``.psq`` files)."""
+"""Read proteins out of a BLAST database of version 4 (``.pin``, ``.psq`` and ``.phr`` files)."""
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,3 +39,13 @@ def read_blast_proteins(database: str | Path) -> Iterator[str]:
     letters = LETTERS[codes].tobytes().decode("ascii")
     for start, stop in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
         yield letters[start : stop - 1]  # a NUL byte ends each sequence
+
+
+# A title in the .phr file: ASN.1's tags, then a length of one to three bytes, then the text.
+_TITLE = re.compile(rb"0\x80\xa0\x80\x1a(?:[\x00-\x7f]|\x81.|\x82..)([A-Z0-9]+)\|", re.DOTALL)
+
+
+def read_accessions(database: str | Path) -> list[str]:
+    """Names of the sequences: what stands before the first bar of their titles."""
+    titles = Path(database).with_suffix(".phr").read_bytes()
+    return [name.decode("ascii") for name in _TITLE.findall(titles)]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -63,6 +65,15 @@ def encode(sequences: Iterable[str]) -> TokenSequences:
     return TokenSequences(np.concatenate(parts), np.concatenate(([0], np.cumsum(lengths))))
 
 
+def decode(sequences: TokenSequences) -> list[str]:
+    """The strings that `encode` was given, X where the vocabulary lacked a letter."""
+    letters = np.frombuffer(
+        "".join(t if len(t) == 1 else "?" for t in VOCABULARY).encode(), np.uint8
+    )
+    text = letters[sequences.tokens].tobytes().decode("ascii")
+    return [text[a + 1 : b - 1] for a, b in pairwise(sequences.offsets.tolist())]
+
+
 @dataclass(frozen=True)
 class Corpus:
     """Training sequences, held-out sequences (one per family), and how they were made."""
@@ -102,14 +113,21 @@ class Position:
     batch: int = 0
 
 
+class Batch(NamedTuple):
+    """Windows of one length: tokens (n_windows, length), and the sequence each was cut from."""
+
+    rows: np.ndarray
+    tokens: np.ndarray
+
+
 @dataclass(frozen=True)
 class BatchPlan:
     """Which training batch comes at which `Position`: a pure function of these settings.
 
-    An epoch is a permutation of the sequences, cut into shards. In a shard a random window of at
-    most ``crop`` tokens is taken of each sequence, the windows are ordered by length, and cut to
-    the shortest of their batch, so that there is no padding. No state is kept: after a restart
-    the same `Position` gives the same batch.
+    An epoch is a permutation of the sequences, or of ``rows`` if some are chosen, cut into shards.
+    In a shard a random window of at most ``crop`` tokens is taken of each sequence, the windows are
+    ordered by length, and cut to the shortest of their batch, so that there is no padding. No state
+    is kept: after a restart the same `Position` gives the same batch.
     """
 
     sequences: TokenSequences
@@ -117,13 +135,19 @@ class BatchPlan:
     tokens_per_batch: int = 8192
     sequences_per_shard: int = 4096
     seed: int = 0
+    rows: np.ndarray | None = None
+
+    @property
+    def n_sequences(self) -> int:
+        """Sequences in an epoch."""
+        return len(self.sequences if self.rows is None else self.rows)
 
     @property
     def n_shards(self) -> int:
-        return -(-len(self.sequences) // self.sequences_per_shard)
+        return -(-self.n_sequences // self.sequences_per_shard)
 
-    def iterate(self, position: Position) -> Iterator[tuple[Position, np.ndarray]]:
-        """Yield, without end, the position *after* each batch and the batch (rows, length)."""
+    def iterate(self, position: Position) -> Iterator[tuple[Position, Batch]]:
+        """Yield, without end, the position *after* each batch and the batch."""
         epoch, shard, first = position.epoch, position.shard, position.batch
         while True:
             for number, batch in enumerate(self.shard(epoch, shard)):
@@ -133,11 +157,13 @@ class BatchPlan:
             if shard == self.n_shards:
                 epoch, shard = epoch + 1, 0
 
-    def shard(self, epoch: int, shard: int) -> list[np.ndarray]:
+    def shard(self, epoch: int, shard: int) -> list[Batch]:
         """All batches of one shard, in the order of training."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.sequences))
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.n_sequences)
         first = shard * self.sequences_per_shard
         rows = order[first : first + self.sequences_per_shard]
+        if self.rows is not None:
+            rows = self.rows[rows]
         rng = np.random.default_rng([self.seed, epoch, shard])
         available = self.sequences.lengths[rows]
         by_length = np.argsort(np.minimum(available, self.crop), kind="stable")
@@ -147,7 +173,8 @@ class BatchPlan:
         while start < len(rows):
             length = int(min(available[start], self.crop))
             stop = start + max(1, self.tokens_per_batch // length)
-            batches.append(self._cut(rows[start:stop], available[start:stop], length, rng))
+            tokens = self._cut(rows[start:stop], available[start:stop], length, rng)
+            batches.append(Batch(rows[start:stop], tokens))
             start = stop
         return [batches[i] for i in rng.permutation(len(batches))]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.pretrain._corpus import MASK, VOCABULARY
+from benchmarks.pretrain._corpus import FIRST_RESIDUE, MASK, VOCABULARY
 
 # ESM-2 scales embeddings as if 15 % of the residues were chosen and 80 % of those masked.
 EXPECTED_MASKED = 0.15 * 0.8
@@ -132,3 +132,43 @@ class MaskedLanguageModel(nn.Module):
         """Mean cross-entropy, in nats, of the chosen residues."""
         predicted = self.logits(self.hidden(corrupted, chosen))
         return functional.cross_entropy(predicted.float(), original[chosen])
+
+    def pool(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        """Means (rows, width) over the residues: the vectors that an embedder returns."""
+        residues = (tokens >= FIRST_RESIDUE).to(hidden.dtype)[:, :, None]
+        return (hidden * residues).sum(dim=1) / residues.sum(dim=1)
+
+
+class SequenceHeads(nn.Module):
+    """Linear predictions of whole-sequence labels from the mean-pooled states; not exported.
+
+    The pooled vectors are standardised over the batch, as they are before ridge regression: their
+    differences are small beside their mean, and a linear layer alone would first have to grow.
+    """
+
+    def __init__(self, width: int, term_frequencies: Tensor, n_genomes: int, *, seed: int = 0):
+        super().__init__()
+        self.standardise = nn.BatchNorm1d(width, affine=False)
+        self.terms = nn.Linear(width, len(term_frequencies))
+        self.genomes = nn.Linear(width, n_genomes)
+        generator = torch.Generator().manual_seed(seed)
+        for layer in (self.terms, self.genomes):
+            nn.init.normal_(layer.weight, std=0.1 * width**-0.5, generator=generator)
+            nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            self.terms.bias.copy_(torch.logit(term_frequencies, eps=1e-4))
+
+    def losses(self, pooled: Tensor, indicators: Tensor, genomes: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropies of the terms, summed over them, and of the genome, in nats per sequence.
+
+        Rows without a term, and rows with a negative genome, count in neither.
+        """
+        x = self.standardise(pooled.float())
+        annotated, known = indicators.any(dim=1), genomes >= 0
+        terms = functional.binary_cross_entropy_with_logits(
+            self.terms(x[annotated]).float(), indicators[annotated], reduction="sum"
+        )
+        genome = functional.cross_entropy(
+            self.genomes(x[known]).float(), genomes[known], reduction="sum"
+        )
+        return terms / annotated.sum().clamp(min=1), genome / known.sum().clamp(min=1)

@@ -18,17 +18,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from benchmarks.pretrain._corpus import (
     FIRST_RESIDUE,
     MASK,
+    Batch,
     BatchPlan,
     Corpus,
     Position,
     mask_all,
     mask_tokens,
 )
-from benchmarks.pretrain._model import Architecture, MaskedLanguageModel
+from benchmarks.pretrain._labels import SequenceLabels
+from benchmarks.pretrain._model import Architecture, MaskedLanguageModel, SequenceHeads
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +55,8 @@ class Settings:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     ema_decay: float = 0.999
+    term_weight: float = 0.05
+    genome_weight: float = 0.25
     seed: int = 0
 
     @property
@@ -84,15 +89,27 @@ class Progress:
 
 
 class Trainer:
-    """Model, averaged model, optimizer and progress: all that a run is."""
+    """Model, averaged model, optimizer and progress: all that a run is.
 
-    def __init__(self, settings: Settings, corpus: Corpus, *, device: str = "cpu"):
-        self.settings, self.corpus, self.device = settings, corpus, device
+    With ``labels`` only labelled sequences are seen, and the mean-pooled states are trained too, to
+    tell each sequence's labels.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        corpus: Corpus,
+        labels: SequenceLabels | None = None,
+        *,
+        device: str = "cpu",
+    ):
+        self.settings, self.corpus, self.labels, self.device = settings, corpus, labels, device
         self.progress = Progress()
+        self.heads = None if labels is None else self._new_heads(labels).to(device)
         self.model = MaskedLanguageModel(settings.architecture, seed=settings.seed).to(device)
         self.averaged = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
+            self._parameters(),
             lr=settings.learning_rate,
             betas=(0.9, 0.98),
             eps=1e-8,
@@ -104,7 +121,17 @@ class Trainer:
             crop=settings.crop,
             tokens_per_batch=settings.tokens_per_batch,
             seed=settings.seed,
+            rows=None if labels is None else labels.labelled,
         )
+
+    def _new_heads(self, labels: SequenceLabels) -> SequenceHeads:
+        frequencies = torch.from_numpy(labels.term_frequencies).float()
+        width, seed = self.settings.architecture.width, self.settings.seed
+        return SequenceHeads(width, frequencies, labels.n_genomes, seed=seed)
+
+    def _parameters(self) -> list[torch.nn.Parameter]:
+        heads = [] if self.heads is None else list(self.heads.parameters())
+        return [*self.model.parameters(), *heads]
 
     def state(self) -> dict:
         """Everything needed to go on, as tensors and plain values."""
@@ -112,6 +139,8 @@ class Trainer:
             "settings": dataclasses.asdict(self.settings),
             "progress": dataclasses.asdict(self.progress),
             "corpus": self.corpus.description,
+            "labels": None if self.labels is None else self.labels.description,
+            "heads": None if self.heads is None else self.heads.state_dict(),
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -119,16 +148,20 @@ class Trainer:
 
     def load_state(self, state: dict) -> None:
         """Take over what `state` gave; the settings are those of this trainer."""
-        if state["corpus"] != self.corpus.description:
-            raise ValueError(
-                f"The state was trained on another corpus: {state['corpus']}; "
-                f"got {self.corpus.description}. Give the corpus file of the run."
-            )
+        for name, given in (("corpus", self.corpus), ("labels", self.labels)):
+            description = getattr(given, "description", None)
+            if state[name] != description:
+                raise ValueError(
+                    f"The state was trained with other {name}: {state[name]}; "
+                    f"got {description}. Give the {name} file of the run."
+                )
         progress = dict(state["progress"])
         self.progress = Progress(**{**progress, "position": Position(**progress["position"])})
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.heads is not None:
+            self.heads.load_state_dict(state["heads"])
 
     def skip_to_next_shard(self) -> None:
         """Leave out what remains of the present shard."""
@@ -136,26 +169,45 @@ class Trainer:
         over = shard == self.plan.n_shards
         self.progress.position = Position(epoch + over, 0 if over else shard)
 
-    def batches(self) -> Iterator[tuple[Position, np.ndarray]]:
+    def batches(self) -> Iterator[tuple[Position, Batch]]:
         return self.plan.iterate(self.progress.position)
 
-    def train_step(self, batch: np.ndarray) -> float:
-        """Update the weights once; return the loss in nats."""
+    def train_step(self, batch: Batch) -> dict[str, float]:
+        """Update the weights once; return the losses in nats."""
         settings, progress = self.settings, self.progress
         # Seeded by the step: a resumed run masks what the unbroken run would have masked.
         rng = np.random.default_rng([settings.seed, 1, progress.step])
-        loss = masked_loss(self.model, *mask_tokens(batch, rng), batch)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
+        losses = self._losses(batch, *mask_tokens(batch.tokens, rng))
+        weights = {"terms": settings.term_weight, "genome": settings.genome_weight}
+        torch.stack(
+            [weights.get(name, 1.0) * loss for name, loss in losses.items()]
+        ).sum().backward()
+        torch.nn.utils.clip_grad_norm_(self._parameters(), settings.clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.rate_at(progress.step)
         self.optimizer.step()
         # Zeroed in place, not freed: giving memory back each step costs page faults.
         self.optimizer.zero_grad(set_to_none=False)
         progress.step += 1
-        progress.residues += int(((batch >= FIRST_RESIDUE) & (batch < MASK)).sum())
+        progress.residues += int(((batch.tokens >= FIRST_RESIDUE) & (batch.tokens < MASK)).sum())
         self._average()
-        return float(loss.detach())
+        return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _losses(self, batch: Batch, corrupted: np.ndarray, chosen: np.ndarray) -> dict[str, Tensor]:
+        """Losses of one batch, computed in bfloat16 where that is safe."""
+        if self.labels is None or self.heads is None:
+            return {"residues": masked_loss(self.model, corrupted, chosen, batch.tokens)}
+        tokens, original, chosen_ = _tensors(self.device, corrupted, batch.tokens, chosen)
+        indicators, genomes = _tensors(
+            self.device, self.labels.indicators(batch.rows), self.labels.genomes[batch.rows]
+        )
+        with torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16):
+            hidden = self.model.hidden(tokens.long())
+            predicted = self.model.logits(hidden[chosen_]).float()
+            pooled = self.model.pool(hidden, tokens)
+            terms, genome = self.heads.losses(pooled, indicators, genomes.long())
+        residues = functional.cross_entropy(predicted, original.long()[chosen_])
+        return {"residues": residues, "terms": terms, "genome": genome}
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -166,12 +218,16 @@ class Trainer:
         )
 
 
+def _tensors(device: str | torch.device, *arrays: np.ndarray) -> list[Tensor]:
+    return [torch.from_numpy(array).to(device) for array in arrays]
+
+
 def masked_loss(
     model: MaskedLanguageModel, corrupted: np.ndarray, chosen: np.ndarray, original: np.ndarray
 ) -> Tensor:
     """Loss of one batch, computed in bfloat16 where that is safe."""
     device = model.head_bias.device
-    tensors = [torch.from_numpy(a).to(device) for a in (corrupted, original, chosen)]
+    tensors = _tensors(device, corrupted, original, chosen)
     with torch.autocast(device.type, dtype=torch.bfloat16):
         return model.loss(tensors[0].long(), tensors[1].long(), tensors[2])
 
@@ -185,8 +241,8 @@ def held_out_loss(model: MaskedLanguageModel, plan: BatchPlan, *, every: int = 1
     """
     total, count = 0.0, 0
     for number, batch in enumerate(plan.shard(0, 0)[::every]):
-        corrupted, chosen = mask_all(batch, np.random.default_rng([2, number]))
-        total += float(masked_loss(model, corrupted, chosen, batch)) * int(chosen.sum())
+        corrupted, chosen = mask_all(batch.tokens, np.random.default_rng([2, number]))
+        total += float(masked_loss(model, corrupted, chosen, batch.tokens)) * int(chosen.sum())
         count += int(chosen.sum())
     return total / count
 
@@ -247,7 +303,8 @@ class Run:
             signal.signal(number, self._request_stop)
         ends = [end for end in (until_step, self.trainer.settings.last_step) if end is not None]
         end = min(ends, default=None)
-        progress, losses = self.trainer.progress, []
+        progress = self.trainer.progress
+        losses: list[dict[str, float]] = []
         saved = time.monotonic()
         for position, batch in self.trainer.batches():
             if self._stop or (end is not None and progress.step >= end):
@@ -263,7 +320,7 @@ class Run:
                 saved = time.monotonic()
         self.save()
 
-    def _report(self, losses: list[float]) -> None:
+    def _report(self, losses: list[dict[str, float]]) -> None:
         progress = self.trainer.progress
         if progress.step % self.log_every:
             return
@@ -273,7 +330,10 @@ class Run:
             "seconds": round(progress.seconds, 1),
             "cpu_seconds": round(progress.cpu_seconds, 1),
             "learning_rate": self.trainer.settings.rate_at(progress.step - 1),
-            "training_loss": round(float(np.mean(losses)), 4),
+            "training_loss": {
+                name: round(float(np.mean([step[name] for step in losses])), 4)
+                for name in losses[0]
+            },
         }
         if progress.step % self.validate_every == 0:
             loss = held_out_loss(self.trainer.averaged, self._validation, every=2)

@@ -31,9 +31,9 @@ def neighbour_losses(corpus: Corpus, plan: BatchPlan) -> dict[str, float]:
     models = {name: NeighbourModel(at).fit(corpus.training) for name, at in NEIGHBOURS.items()}
     losses: dict[str, list[np.ndarray]] = {name: [] for name in models}
     for number, batch in enumerate(plan.shard(0, 0)):
-        _, chosen = mask_all(batch, np.random.default_rng([2, number]))
+        _, chosen = mask_all(batch.tokens, np.random.default_rng([2, number]))
         for name, model in models.items():
-            losses[name].append(model.loss(batch, chosen))
+            losses[name].append(model.loss(batch.tokens, chosen))
     return {name: float(np.concatenate(parts).mean()) for name, parts in losses.items()}
 
 

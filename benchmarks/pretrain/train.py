@@ -28,8 +28,22 @@ from pathlib import Path
 import torch
 
 from benchmarks.pretrain._corpus import Corpus
+from benchmarks.pretrain._labels import SequenceLabels
 from benchmarks.pretrain._model import Architecture
 from benchmarks.pretrain._training import Run, Settings, Trainer, load_state, locked
+
+_CHANGEABLE = {
+    "crop": int,
+    "tokens_per_batch": int,
+    "learning_rate": float,
+    "term_weight": float,
+    "genome_weight": float,
+}
+
+
+def _trainer(settings: Settings, args: argparse.Namespace) -> Trainer:
+    labels = None if args.labels is None else SequenceLabels.load(args.labels)
+    return Trainer(settings, Corpus.load(args.corpus), labels, device=args.device)
 
 
 def start(args: argparse.Namespace) -> Trainer:
@@ -42,17 +56,19 @@ def start(args: argparse.Namespace) -> Trainer:
         crop=args.crop,
         tokens_per_batch=args.tokens_per_batch,
         learning_rate=args.learning_rate,
+        term_weight=args.term_weight,
+        genome_weight=args.genome_weight,
         warmup_steps=args.warmup_steps,
         seed=args.seed,
     )
-    return Trainer(settings, Corpus.load(args.corpus), device=args.device)
+    return _trainer(settings, args)
 
 
 def resume(args: argparse.Namespace) -> Trainer:
     """The run as its folder has it."""
     state = load_state(args.run / "state.pt")
     settings = Settings.from_dict(state["settings"])
-    trainer = Trainer(settings, Corpus.load(args.corpus), device=args.device)
+    trainer = _trainer(settings, args)
     trainer.load_state(state)
     return trainer
 
@@ -63,13 +79,13 @@ def branch(args: argparse.Namespace) -> Trainer:
         raise SystemExit(f"{args.into} holds a run already: use resume, or another folder.")
     state = load_state(args.run / "state.pt")
     settings = Settings.from_dict(state["settings"])
-    names = ("crop", "tokens_per_batch", "learning_rate")
+    names = tuple(_CHANGEABLE)
     changed = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.cooldown_steps is not None:
         changed["cooldown_start"] = state["progress"]["step"]
         changed["cooldown_steps"] = args.cooldown_steps
     settings = dataclasses.replace(settings, **changed)
-    trainer = Trainer(settings, Corpus.load(args.corpus), device=args.device)
+    trainer = _trainer(settings, args)
     trainer.load_state(state)
     trainer.skip_to_next_shard()  # other settings cut other batches from the present one
     return trainer
@@ -85,6 +101,7 @@ def parse_arguments() -> argparse.Namespace:
         command.set_defaults(action=action)
         command.add_argument("run", type=Path)
         command.add_argument("--corpus", type=Path, required=True)
+        command.add_argument("--labels", type=Path, help="default: masked residues alone")
         command.add_argument("--device", default="cpu")
         command.add_argument("--threads", type=int, default=2)
         command.add_argument("--until-step", type=int)
@@ -100,7 +117,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def _add_settings(command: argparse.ArgumentParser, defaults: Settings | None) -> None:
     """Settings that a branch may change; without defaults, None leaves them as they are."""
-    for name, kind in (("crop", int), ("tokens_per_batch", int), ("learning_rate", float)):
+    for name, kind in _CHANGEABLE.items():
         flag = f"--{name.replace('_', '-')}"
         command.add_argument(flag, type=kind, default=getattr(defaults, name, None))
 

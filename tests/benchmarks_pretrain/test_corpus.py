@@ -1,15 +1,21 @@
+import dataclasses
 import struct
 
 import numpy as np
 import pytest
 
-from benchmarks.pretrain._blast_database import LETTERS, read_blast_proteins
+from benchmarks.pretrain._blast_database import (
+    LETTERS,
+    read_accessions,
+    read_blast_proteins,
+)
 from benchmarks.pretrain._corpus import (
     MASK,
     VOCABULARY,
     BatchPlan,
     Corpus,
     Position,
+    decode,
     encode,
     mask_all,
     mask_tokens,
@@ -48,6 +54,10 @@ def test_sequences_are_encoded_as_fair_esm_does():
     assert encoded.n_residues == 18
 
 
+def test_decoding_gives_the_sequences_back():
+    assert decode(encode(["MKTAYIAKQR", "BJOUXZGG"])) == ["MKTAYIAKQR", "BXOUXZGG"]
+
+
 def test_a_corpus_survives_the_disk(tmp_path, proteins):
     description = {"seed": 0}
     Corpus(proteins, proteins, description).save(tmp_path / "corpus.npz")
@@ -62,7 +72,7 @@ def test_an_epoch_takes_one_window_of_every_sequence(plan, proteins):
         row.astype(np.uint8).tobytes()
         for shard in range(plan.n_shards)
         for batch in plan.shard(0, shard)
-        for row in batch
+        for row in batch.tokens
     ]
     assert len(windows) == len(proteins)
     unused = [proteins[i].tobytes() for i in range(len(proteins))]
@@ -70,16 +80,29 @@ def test_an_epoch_takes_one_window_of_every_sequence(plan, proteins):
         unused.remove(next(sequence for sequence in unused if window in sequence))
 
 
+def test_an_epoch_of_chosen_rows_has_them_once_and_no_other(plan):
+    rows = np.arange(0, 70, 3)
+    chosen = dataclasses.replace(plan, rows=rows, sequences_per_shard=10)
+    seen = [row for n in range(chosen.n_shards) for b in chosen.shard(0, n) for row in b.rows]
+    assert sorted(seen) == rows.tolist()
+
+
 def test_batches_keep_to_the_budget_and_the_crop(plan):
     for _, batch in take(plan, 60):
-        assert batch.size <= 300
-        assert batch.shape[1] <= 60
+        assert batch.tokens.size <= 300
+        assert batch.tokens.shape[1] <= 60
+
+
+def test_a_batch_tells_where_its_windows_come_from(plan, proteins):
+    for _, batch in take(plan, 20):
+        for row, window in zip(batch.rows, batch.tokens, strict=True):
+            assert window.tobytes() in proteins[row].tobytes()
 
 
 def test_little_is_lost_by_cutting_windows_to_one_length():
     lengths = np.random.default_rng(0).integers(30, 1000, 4096)
     plan = BatchPlan(encode("A" * int(length) for length in lengths))
-    kept = sum(batch.size for batch in plan.shard(0, 0))
+    kept = sum(batch.tokens.size for batch in plan.shard(0, 0))
     assert kept > 0.98 * np.minimum(lengths + 2, 256).sum()
 
 
@@ -92,11 +115,12 @@ def test_any_position_gives_the_batches_that_follow_it(plan):
             rest, whole[done:], strict=True
         ):
             assert position == expected_position
-            np.testing.assert_array_equal(batch, expected)
+            np.testing.assert_array_equal(batch.rows, expected.rows)
+            np.testing.assert_array_equal(batch.tokens, expected.tokens)
 
 
 def test_epochs_differ(plan):
-    assert not np.array_equal(plan.shard(0, 0)[0], plan.shard(1, 0)[0])
+    assert not np.array_equal(plan.shard(0, 0)[0].rows, plan.shard(1, 0)[0].rows)
 
 
 def test_masking_has_the_published_shares():
@@ -136,6 +160,16 @@ def test_blast_databases_are_read(tmp_path):
     sequences = ["MKTAYIAKQRX", "GSHMUOBZ", "W"]
     write_blast_database(tmp_path / "db.pin", sequences)
     assert list(read_blast_proteins(tmp_path / "db.pin")) == sequences
+
+
+def test_accessions_are_read_from_titles_of_any_length(tmp_path):
+    title = b"0\x800\x80\xa0\x80\x1a%b%b\x00\x00\xa1\x800\x80"
+    terms = b",".join([b"GO:0000166"] * 40)
+    texts = [b"B0RED7|GO:0046933", b"C6DJ78|" + terms[:150], b"Q58380|" + terms]
+    lengths = [bytes([17]), b"\x81" + bytes([157]), b"\x82" + struct.pack(">H", 446)]
+    titles = b"".join(title % pair for pair in zip(lengths, texts, strict=True))
+    (tmp_path / "db.phr").write_bytes(titles)
+    assert read_accessions(tmp_path / "db.pin") == ["B0RED7", "C6DJ78", "Q58380"]
 
 
 def test_other_database_versions_are_refused(tmp_path):

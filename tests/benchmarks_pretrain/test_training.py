@@ -8,6 +8,7 @@ import torch
 
 from benchmarks.pretrain import train
 from benchmarks.pretrain._corpus import BatchPlan, Corpus, encode
+from benchmarks.pretrain._labels import label_sequences
 from benchmarks.pretrain._model import Architecture, MaskedLanguageModel
 from benchmarks.pretrain._training import (
     Run,
@@ -36,6 +37,16 @@ def corpus():
         for count in (40, 10)
     )
     return Corpus(training, held_out, {"made": "at random"})
+
+
+@pytest.fixture(scope="module")
+def labels(corpus):
+    """Whether a sequence is long, for half of the sequences; and a genome for the other half."""
+    lengths = corpus.training.lengths
+    terms = [{"GO:1", "GO:2" if n > 40 else "GO:3"} if i % 2 else () for i, n in enumerate(lengths)]
+    genomes = [None if i % 2 else f"A{i % 4}" for i in range(len(lengths))]
+    found = label_sequences(terms, genomes, rarest_term=1, smallest_group=1)
+    return dataclasses.replace(found, description={"of": "length"})
 
 
 @pytest.fixture
@@ -69,8 +80,10 @@ def assert_same(first, second):
     assert first.progress.residues == second.progress.residues
 
 
-def test_a_resumed_run_computes_what_the_unbroken_one_does(tmp_path, corpus):
-    whole, first, second = (Trainer(SETTINGS, corpus) for _ in range(3))
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_resumed_run_computes_what_the_unbroken_one_does(tmp_path, corpus, labels, labelled):
+    given = (corpus, labels) if labelled else (corpus,)
+    whole, first, second = (Trainer(SETTINGS, *given) for _ in range(3))
     advance(whole, 7)
     advance(first, 3)
     save_atomically(tmp_path / "state.pt", first.state())
@@ -89,9 +102,32 @@ def test_training_learns(corpus):
     assert held_out_loss(trainer.averaged, plan) == held_out_loss(trainer.averaged, plan)
 
 
+def test_the_labels_are_learned_by_the_pooled_states(corpus, labels):
+    settings = dataclasses.replace(SETTINGS, learning_rate=1e-2, tokens_per_batch=640)
+    trainer = Trainer(settings, corpus, labels)
+    losses = []
+    for _, batch in itertools.islice(trainer.batches(), 60):
+        losses.append(trainer.train_step(batch))
+    for name in ("terms", "genome"):
+        first, last = (np.mean([step[name] for step in part]) for part in (losses[:8], losses[-8:]))
+        assert last < first
+    plain = Trainer(settings, corpus)
+    advance(plain, 1)
+    weights, untouched = trainer.model.state_dict(), plain.model.state_dict()
+    assert list(weights) == list(untouched)  # nothing of the heads goes into the checkpoint
+
+
+def test_labels_of_another_run_are_refused(corpus, labels):
+    other = dataclasses.replace(labels, description={"of": "charge"})
+    state = Trainer(SETTINGS, corpus, labels).state()
+    for given in (other, None):
+        with pytest.raises(ValueError, match=r"other labels: .*length"):
+            Trainer(SETTINGS, corpus, given).load_state(state)
+
+
 def test_a_state_of_another_corpus_is_refused(corpus):
     other = dataclasses.replace(corpus, description={"made": "elsewhere"})
-    with pytest.raises(ValueError, match="another corpus"):
+    with pytest.raises(ValueError, match="other corpus"):
         Trainer(SETTINGS, other).load_state(Trainer(SETTINGS, corpus).state())
 
 
@@ -146,6 +182,7 @@ def test_the_curve_tells_how_training_went(tmp_path, corpus):
     assert [row["step"] for row in curve] == [2, 4]
     assert curve[1]["residues"] == trainer.progress.residues
     assert "held_out_loss" in curve[1]
+    assert curve[1]["training_loss"]["residues"] > 0
 
 
 def test_two_processes_cannot_train_one_run(tmp_path):
