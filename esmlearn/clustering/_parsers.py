@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from esmlearn.exceptions import EngineError
 
+_INT64 = re.compile(r"-?\d{1,18}", re.ASCII)  # of nineteen digits not all numbers fit
 _CLUSTER_LINE = re.compile(r"^\d+\t\d+(?:aa|nt), >(\S+?)\.\.\. (\*|at .+)$")
 
 
@@ -59,18 +61,21 @@ def read_table(
     if not _check_complete(path, what):
         return {name: np.zeros(0, dtype=np.int64) for name in columns}
     try:
-        frame = pd.read_csv(
-            path,
-            sep="\t",
-            header=None,
-            names=list(columns),
-            index_col=False,
-            dtype=np.int64,
-            engine="c",
-            quoting=3,
-            skip_blank_lines=False,
-        )
-    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        with warnings.catch_warnings():
+            # pandas only warns of columns that it drops, and of numbers that do not fit
+            warnings.simplefilter("error")
+            frame = pd.read_csv(
+                path,
+                sep="\t",
+                header=None,
+                names=list(columns),
+                index_col=False,
+                dtype=np.int64,
+                engine="c",
+                quoting=3,
+                skip_blank_lines=False,
+            )
+    except (ValueError, OverflowError, Warning) as error:
         raise EngineError(f"{what}: {_first_bad_line(path, len(columns))}") from error
     return {name: frame[name].to_numpy() for name in columns}
 
@@ -80,7 +85,7 @@ def _first_bad_line(path: Path, n_columns: int) -> str:
     with path.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
             words = line.rstrip("\n").split("\t")
-            if len(words) != n_columns or not all(w.lstrip("-").isdigit() for w in words):
+            if len(words) != n_columns or not all(map(_INT64.fullmatch, words)):
                 return (
                     f"line {number} of {path.name} is {line.rstrip()[:200]!r}; expected "
                     f"{n_columns} whole numbers separated by tabs."
@@ -89,7 +94,7 @@ def _first_bad_line(path: Path, n_columns: int) -> str:
 
 
 def _check_index(text: str, n_sequences: int, where: str) -> int:
-    index = int(text) if text.isdigit() else -1
+    index = int(text) if _INT64.fullmatch(text) else -1
     if not 0 <= index < n_sequences:
         raise EngineError(f"{where}: unknown sequence {text!r}; expected 0-{n_sequences - 1}.")
     return index

@@ -272,8 +272,11 @@ def test_working_directory_is_private_and_removed():
         ("0\t1\n\n0\t1\n", "line 2 of t is ''"),
         ("0\t1.5\n", "line 1 of t"),
         ("0\t1", "ends in the middle of a line"),
+        (f"0\t1\n0\t{9 * 10**29}\n", "line 2 of t is '0.*expected 2 whole numbers"),
+        ("0\tnan\n", "line 1 of t"),
     ],
 )
+@pytest.mark.filterwarnings("default")  # as outside of tests, where pandas' warnings stop nothing
 def test_tables_refuse_bad_lines(tmp_path, text, message):
     path = tmp_path / "t"
     path.write_text(text)
@@ -306,6 +309,8 @@ def test_clstr_is_read(tmp_path):
         ("34aa", "34", "line 2 of c.clstr is .* expected a .clstr line"),
         (">2...", ">9...", "unknown sequence '9'; expected 0-2"),
         (">2...", ">sp|P1...", "unknown sequence"),
+        (">2...", ">\u00b2...", "unknown sequence '\u00b2'"),
+        (">2...", f">{'0' * 5000}2...", "unknown sequence '000"),
         (">2...", ">0...", "sequence 0 is listed twice"),
         ("at 97.06%", "*", "a cluster has 2 representatives"),
         ("9aa, >1... *", "9aa, >1... at 90%", "a cluster has 0 representatives"),
@@ -315,7 +320,7 @@ def test_clstr_is_read(tmp_path):
 )
 def test_clstr_refuses_bad_lines(tmp_path, old, new, message):
     path = tmp_path / "c.clstr"
-    path.write_text(GOOD.replace(old, new))
+    path.write_text(GOOD.replace(old, new), encoding="utf-8")
     with pytest.raises(EngineError, match=message):
         read_clstr(path, 3)
 
