@@ -32,9 +32,13 @@ def composition(sequences: Sequence[str]) -> np.ndarray:
 
 
 def make_features(sequences: Sequence[str], model: str) -> np.ndarray:
-    """Return fixed features: ``"composition"``, or the embeddings of an ESM model."""
-    if model == "composition":
-        return composition(sequences)
+    """Return fixed features: ``"composition"``, its ``"residues"``, or embeddings of an ESM model.
+
+    ``"residues"`` are the shares of residues and the logarithm of the length alone.
+    """
+    if model in ("composition", "residues"):
+        features = composition(sequences)
+        return features if model == "composition" else features[:, [*range(20), -1]]
     from esmlearn.embedding import ESMEmbedder
 
     return ESMEmbedder(model, verbose=1).fit(sequences).transform(sequences)

@@ -41,10 +41,14 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-def write_result(name: str, result: dict[str, Any], *, quick: bool) -> None:
+def write_result(name: str, result: dict[str, Any], *, quick: bool, show: bool = True) -> None:
     """Show a result and keep it; a quick trial is only shown."""
     text = json.dumps(result, indent=2)
-    print(text)
+    if show:
+        print(text)
     if not quick:
         RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / f"{name}.json").write_text(text + "\n")
+        # By a rename, so that a run that is stopped here leaves the last whole file.
+        path = RESULTS / f"{name}.json"
+        path.with_suffix(f".{os.getpid()}").write_text(text + "\n")
+        path.with_suffix(f".{os.getpid()}").replace(path)

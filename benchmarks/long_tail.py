@@ -1,18 +1,22 @@
 """Does anything make a model find the rare proteins? Every strategy on homology folds.
 
-Compares no treatment with over-sampling, noise, under-sampling, relevance sampling, weights and
-two-stage regression, for several regressors, on proteins of which none has a homolog in training.
-Differences to no treatment are paired by fold, with 95 % intervals of Student's t over folds.
+Compares no treatment with over-sampling, noise, under-sampling, relevance sampling, weights, losses
+and two-stage regression, for several regressors, on proteins of which none has a homolog in
+training. Differences to no treatment are paired by fold, with 95 % intervals of Student's t over
+folds.
 
     python benchmarks/long_tail.py TABLE.csv --edge 85
-    python benchmarks/long_tail.py TABLE.csv --edge 85 --model CHECKPOINT.pt
+    python benchmarks/long_tail.py TABLE.csv --edge 85 --model CHECKPOINT.pt --fold-seed 1
 
 TABLE.csv has the columns `sequence` and `target`. Features are the shares of amino acids and of
-pairs of them and the logarithm of the length; with ``--model`` embeddings of an ESM model, named or
-a file. Folds are made from the homology graph of the sequences; families inside a training part are
-its components.
+pairs of them and the logarithm of the length; with ``--model residues`` these without the pairs;
+with another ``--model`` embeddings of an ESM model, named or a file.
 
-A run of some models or strategies adds to what an earlier run on the same rows has written.
+Folds are made from the homology graph of the sequences; families inside a training part are its
+components. Whatever a strategy chooses, thresholds for example, it chooses inside the training
+part, on folds that keep its families together.
+
+Each entry is kept when it is finished; a run goes on where another on the same rows stopped.
 """
 
 import argparse
@@ -20,34 +24,24 @@ import json
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from _proteins import make_features, read_table
 from _report import RESULTS, machine, write_result
-from imblearn.pipeline import make_pipeline
+from _tail_strategies import regressors, strategies
 from scipy.stats import t as student
 from sklearn.base import clone
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
-from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVR
 
 from esmlearn.clustering import homology_graph
 from esmlearn.exceptions import ResamplingWarning
 from esmlearn.metrics import region_report
 from esmlearn.model_selection import CDHitGroupSplitter
-from esmlearn.neural_network import MLPRegressor
-from esmlearn.over_sampling import (
-    GaussianNoiseOverSampler,
-    RegionOverSampler,
-    RegionUnderSampler,
-    RelevanceSampler,
-    TargetRegions,
-    TwoStageRegressor,
-)
 
 METRICS = ("mae", "balanced_mae", "recall", "precision", "f1", "rare_mae")
+SAME_ROWS = ("table", "features", "rows", "row_rule", "rare", "edge", "fold_seed")
 
 
 def make_folds(sequences, y, seed):
@@ -58,109 +52,6 @@ def make_folds(sequences, y, seed):
     return folds, graph.components()[graph.node_of(list(sequences))]
 
 
-def regressors(n_trees):
-    return {
-        "ridge": Ridge(300.0),
-        "svr": SVR(C=20.0, gamma="scale"),
-        "forest": RandomForestRegressor(
-            n_trees, min_samples_leaf=2, max_features=0.1, random_state=0
-        ),
-        "mlp": MLPRegressor(random_state=0),
-    }
-
-
-def first_stage(name):
-    """Classifier that finds the rare rows; None is the package's own, an SVM."""
-    if name == "linear":
-        return make_pipeline(
-            StandardScaler(), LogisticRegression(C=1e-3, class_weight="balanced", max_iter=300)
-        )
-    if name == "histogram":
-        return HistGradientBoostingClassifier(
-            max_iter=60, learning_rate=0.1, max_features=0.2, class_weight="balanced"
-        )
-    return None
-
-
-def resamplers(edge):
-    """Samplers by name; all know the same region."""
-    here = {"regions": [edge], "rare": [1], "random_state": 0}
-    found = {
-        f"{name} +{level} %": RegionOverSampler(name, level=level, **here)
-        for name in ("random", "smote", "adasyn")
-        for level in (100, 200, 300, 1000)
-    }
-    for kind in ("within", "between"):
-        found[f"smote {kind} families +300 %"] = RegionOverSampler(level=300, families=kind, **here)
-    found["noise +300 %"] = GaussianNoiseOverSampler(level=300, **here)
-    found["keep 30 % of the rest"] = RegionUnderSampler(keep=30, **here)
-    upper = TargetRegions(tail="upper")
-    found["relevance +50 -50 %"] = RelevanceSampler(regions=upper, random_state=0)
-    return found
-
-
-def two_stages(edge, first):
-    """Two-stage regression by name, and what over-samples for its regressors.
-
-    The regressor of the tail alone is over-sampled too, where nothing but members is, by SMOTE.
-    """
-    named = "" if first == "svm" else f", {first}"
-    here = {"regions": [edge], "rare": [1], "random_state": 0}
-    more = RegionOverSampler("random", level=300, **here)
-    kinds = {"": ("all", None), " on usual rows": ("usual", None), " + random": ("all", more)}
-    return {
-        f"two stages{kind}{named}, beta {beta}": (
-            TwoStageRegressor(classifier=first_stage(first), beta=beta, fit_usual_on=rows, **here),
-            sampler,
-        )
-        for kind, (rows, sampler) in kinds.items()
-        for beta in (0.5, 0.7, 1.0)
-    }
-
-
-def strategies(edge, names, first):
-    """Functions ``(regressor, X, y, groups) -> fitted model`` by name."""
-    made = {"none": lambda model, X, y, groups: model.fit(X, y)}
-    for name, sampler in resamplers(edge).items():
-        made[name] = lambda model, X, y, groups, sampler=sampler: model.fit(
-            *_resample(sampler, X, y, groups)
-        )
-    for alpha in (0.5, 1.0):
-        made[f"DenseWeight {alpha}"] = lambda model, X, y, groups, alpha=alpha: model.fit(
-            X, y, sample_weight=TargetRegions().fit(y).weights(y, alpha=alpha)
-        )
-    made["ensemble of balanced sets"] = lambda model, X, y, groups: _Ensemble(model, edge).fit(X, y)
-    for name, (stages, sampler) in two_stages(edge, first).items():
-        made[name] = lambda model, X, y, groups, stages=stages, sampler=sampler: (
-            clone(stages)
-            .set_params(regressor=make_pipeline(sampler, model) if sampler else model)
-            .fit(X, y, groups=groups)
-        )
-    return {name: fit for name, fit in made.items() if not names or name in names}
-
-
-class _Ensemble:
-    """Mean of models that each see all rare rows and as many others (REBAGG)."""
-
-    def __init__(self, model, edge, n_models=10):
-        self.model, self.edge, self.n_models = model, edge, n_models
-
-    def fit(self, X, y):
-        rng = np.random.default_rng(0)
-        rare, usual = np.flatnonzero(y >= self.edge), np.flatnonzero(y < self.edge)
-        draws = [np.r_[rare, rng.choice(usual, len(rare))] for _ in range(self.n_models)]
-        self.models = [clone(self.model).fit(X[rows], y[rows]) for rows in draws]
-        return self
-
-    def predict(self, X):
-        return np.mean([model.predict(X) for model in self.models], axis=0)
-
-
-def _resample(sampler, X, y, groups):
-    needs_groups = getattr(sampler, "families", "any") != "any"
-    return clone(sampler).fit_resample(X, y, **({"groups": groups} if needs_groups else {}))
-
-
 def evaluate(fit, model, X, y, groups, folds, edge):
     """Metrics of each fold, and those of all predictions together."""
     predicted, rows = np.empty(len(y)), []
@@ -169,7 +60,7 @@ def evaluate(fit, model, X, y, groups, folds, edge):
         fitted = fit(clone(model), scaler.transform(X[train]), y[train], groups[train])
         predicted[test] = fitted.predict(scaler.transform(X[test]))
         rows.append(metrics(y[test], predicted[test], edge))
-    return pd.DataFrame(rows), metrics(y, predicted, edge)
+    return pd.DataFrame(rows).to_dict("list"), metrics(y, predicted, edge)
 
 
 def metrics(y_true, y_pred, edge):
@@ -188,7 +79,7 @@ def metrics(y_true, y_pred, edge):
 
 def paired(treated, untreated):
     """Mean difference over folds, and its 95 % interval."""
-    difference = treated - untreated
+    difference = pd.DataFrame(treated) - pd.DataFrame(untreated)
     n = len(difference)
     half = student.ppf(0.975, n - 1) * difference.std(ddof=1) / np.sqrt(n)
     mean = difference.mean()
@@ -198,65 +89,94 @@ def paired(treated, untreated):
     }
 
 
-def run(X, y, groups, folds, edge, models, chosen):
-    """Entries of the table; without "none" among the strategies there are no differences."""
-    table = {}
-    for model_name, model in models.items():
-        baseline = None
-        for name, fit in chosen.items():
-            started = time.process_time()
-            try:
-                of_folds, pooled = evaluate(fit, model, X, y, groups, folds, edge)
-            except TypeError as error:  # a regressor that takes no weights
-                table[f"{model_name}, {name}"] = {"not possible": str(error)}
+def entry(fit, model, X, y, groups, folds, edge):
+    """What is kept of one model with one strategy."""
+    started = time.process_time()
+    try:
+        of_folds, pooled = evaluate(fit, model, X, y, groups, folds, edge)
+    except TypeError as error:  # a regressor that takes no weights
+        return {"not possible": str(error)}
+    return {"pooled": pooled, "folds": of_folds, "cpu_seconds": time.process_time() - started}
+
+
+def compare(results):
+    """Add to each entry its differences to the same model without treatment."""
+    for name, found in results.items():
+        untreated = results.get(f"{name.split(', ')[0]}, none", {})
+        if "folds" in found and "folds" in untreated and found is not untreated:
+            found["difference"] = paired(found["folds"], untreated["folds"])
+    return results
+
+
+class Kept:
+    """The file of entries, written again with each: other runs may add to it at the same time."""
+
+    def __init__(self, name: str, about: dict[str, Any], *, quick: bool) -> None:
+        self.name, self.about, self.quick = name, about, quick
+        self.own: dict[str, Any] = {}
+
+    def written(self) -> dict[str, Any]:
+        """Return what is in the file, if it is of the same rows."""
+        path = RESULTS / f"{self.name}.json"
+        before = json.loads(path.read_text()) if path.exists() and not self.quick else {}
+        same = all(before.get(key) == self.about[key] for key in SAME_ROWS)
+        return before if same else {"results": {}}
+
+    def add(self, name: str, found: dict[str, Any]) -> None:
+        self.own[name] = found
+        before = self.written()
+        results = compare(before["results"] | self.own)
+        write_result(
+            self.name, before | self.about | {"results": results}, quick=self.quick, show=False
+        )
+
+
+def run(kept, rows, folds, edge, models, chosen):
+    """Evaluate what is not there yet; `chosen` are names of strategies, none of them for all."""
+    for model_name, (model, fits) in models.items():
+        for name, fit in fits.items():
+            label = f"{model_name}, {name}"
+            if (chosen and name not in chosen) or "folds" in kept.written()["results"].get(
+                label, {}
+            ):
                 continue
-            baseline = of_folds if name == "none" else baseline
-            entry = {"pooled": pooled, "cpu_seconds": time.process_time() - started}
-            if baseline is not None and name != "none":
-                entry["difference"] = paired(of_folds, baseline)
-            table[f"{model_name}, {name}"] = entry
-            shown = {key: round(value, 3) for key, value in pooled.items()}
-            print(f"{model_name:8s}{name:30s}", shown, flush=True)
-    return table
+            found = entry(fit, model, *rows, folds, edge)
+            kept.add(label, found)
+            shown = {key: round(value, 3) for key, value in found.get("pooled", {}).items()}
+            print(f"{model_name:9s}{name:42s}", shown or found, flush=True)
 
 
-def add_to_written(name, result):
-    """Keep the entries that another run has written of the same rows."""
-    path = RESULTS / f"{name}.json"
-    if path.exists():
-        before = json.loads(path.read_text())
-        same = ("rows", "rare", "edge", "row_rule", "fold_seed")
-        if all(before.get(key) == result[key] for key in same):
-            result["results"] = before["results"] | result["results"]
-            result |= {key: before[key] for key in ("notes",) if key in before}
-    return result
-
-
-def main():
+def arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("table")
     parser.add_argument("--edge", type=float, required=True, help="from where on a target is rare")
-    parser.add_argument("--model", default="composition", help="ESM model, or its checkpoint file")
+    parser.add_argument("--model", default="composition", help="see above")
     parser.add_argument("--rows", type=int, help="distinct sequences to draw; all by default")
-    parser.add_argument("--regressors", nargs="*", help="ridge, svr, forest, mlp; all by default")
+    parser.add_argument("--regressors", nargs="*", help="of those in _tail_strategies.py")
     parser.add_argument("--strategies", nargs="*", help="names as printed; all by default")
     parser.add_argument("--first-stage", default="svm", choices=["svm", "linear", "histogram"])
     parser.add_argument("--trees", type=int, default=200, help="trees of the forest")
     parser.add_argument("--fold-seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="500 rows; nothing is written")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    args = arguments()
     warnings.simplefilter("ignore", ResamplingWarning)
     sequences, y = read_table(args.table, n_rows=500 if args.quick else args.rows)
     y = y.astype(np.float64)
     X = make_features(sequences, args.model)
     folds, groups = make_folds(sequences, y, args.fold_seed)
     models = regressors(10 if args.quick else args.trees)
-    models = {name: models[name] for name in args.regressors or models}
-    chosen = strategies(args.edge, args.strategies, args.first_stage)
+    models = {
+        name: (models[name], strategies(args.edge, name, args.first_stage))
+        for name in args.regressors or models
+    }
     features, table = Path(args.model).stem, Path(args.table).name.split(".")[0]
-    result = {
+    about = {
         "machine": machine(),
         "table": table,
         "features": features,
@@ -265,10 +185,11 @@ def main():
         "rare": int(np.sum(y >= args.edge)),
         "edge": args.edge,
         "fold_seed": args.fold_seed,
-        "results": run(X, y, groups, folds, args.edge, models, chosen),
     }
-    name = f"long_tail_{table}_{features}" + (f"_{args.fold_seed}" if args.fold_seed else "")
-    write_result(name, add_to_written(name, result), quick=args.quick)
+    parts = ["long_tail", table, features, args.rows, args.fold_seed or None]
+    name = "_".join(str(part) for part in parts if part)
+    kept = Kept(name, about, quick=args.quick)
+    run(kept, (X, y, groups), folds, args.edge, models, args.strategies)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from _report import machine, spread, write_result
 
 WORKER = Path(__file__).with_name("resampling_tasks.py")
 OURS = ("random", "smote", "adasyn", "borderline", "svm", "kmeans")
-QUADRATIC = ("imbreg", "smogn")  # look at all pairs: measured at small sizes and extrapolated
+# These look at all pairs, and are measured at sizes that they can be waited for, and extrapolated.
+QUADRATIC = {"imbreg": (1000, 2000, 4000), "smogn": (250, 500, 1000)}
 PATIENCE = 600  # seconds for one task
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 
@@ -104,10 +105,12 @@ def speed(folder, peers, n, n_features, repeats):
     return table
 
 
-def extrapolated(folder, peers, n, n_features, sizes):
+def extrapolated(folder, peers, n, n_features, quadratic):
     """Seconds at `n` rows of libraries that are too slow to be run there, from a power law."""
     found = {}
-    for task in [name for name in QUADRATIC if name in peers]:
+    for task, sizes in quadratic.items():
+        if task not in peers:
+            continue
         seconds = []
         for size in sizes:
             X, y = make_proteins(size, n_features)
@@ -153,9 +156,10 @@ def main():
     args = parser.parse_args()
     peers = dict(peer.split("=", 1) for peer in args.peer)
     n, n_features, repeats = args.rows, args.features, args.repeats
-    sizes = (1000, 2000, 4000)
+    quadratic = QUADRATIC
     if args.quick:
-        n, n_features, repeats, sizes = 3000, 64, 1, (200, 400)
+        n, n_features, repeats = 3000, 64, 1
+        quadratic = dict.fromkeys(QUADRATIC, (200, 400))
     with TemporaryDirectory() as folder:
         table = speed(folder, peers, n, n_features, repeats)
         result = {
@@ -165,7 +169,7 @@ def main():
             "straight_line_error": straight_line(folder, peers),
             "speed": table,
             "ratios": ratios(table),
-            "extrapolated": extrapolated(folder, peers, n, n_features, sizes),
+            "extrapolated": extrapolated(folder, peers, n, n_features, quadratic),
             "not_run": sorted({"resreg", "imbreg", "smogn", "denseweight"} - set(peers)),
         }
     write_result("resampling", result, quick=args.quick)

@@ -131,9 +131,8 @@ def utility_f1(
     """F score of finding relevant targets, in which a find counts by how close it is.
 
     A target is relevant from `threshold` on, and so is a prediction. A relevant target is found to
-    the degree ``max(0, 1 - |error| / tolerance)`` if its prediction is relevant on the same side.
-    is the relevance-weighted mean of that over relevant targets, precision that over relevant
-    predictions.
+    the degree ``max(0, 1 - |error| / tolerance)`` if its prediction is relevant too. Recall is the
+    relevance-weighted mean of that over relevant targets, precision that over relevant predictions.
 
     Parameters
     ----------

@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
 from sklearn.linear_model import RidgeCV
-from sklearn.metrics import precision_recall_curve
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -19,7 +17,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from esmlearn.exceptions import ResamplingWarning
 from esmlearn.over_sampling._edges import check_region_numbers
 from esmlearn.over_sampling._regions import TargetRegions, make_regions
-from esmlearn.utils._random import random_generator, seed_unseeded
+from esmlearn.over_sampling._thresholds import (
+    BREAK_EVEN,
+    held_out_threshold,
+    positive_scores,
+    threshold_splits,
+)
+from esmlearn.utils._random import seed_unseeded
 
 
 class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -27,9 +31,9 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     A regressor that minimises an error averages what it is not sure about, and never predicts a
     value that few rows have, whatever is over-sampled. Here a classifier for each rare region
-    tells whether a row belongs to it. Its threshold is chosen for the best F-beta score on
-    training rows that it was not fitted on. Rows that pass are predicted by a regressor fitted on
-    the members of the region, all others by one whose predictions are kept out of the region.
+    tells whether a row belongs to it. Its threshold is chosen on training rows that it was not
+    fitted on (see `beta`). Rows that pass are predicted by a regressor fitted on the members of the
+    region, all others by one whose predictions are kept out of the region.
 
     Parameters
     ----------
@@ -44,8 +48,12 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         How the target is divided, as for `RegionOverSampler`.
     rare : array-like of int, default=None
         Numbers of the regions to find; by default those that are rare.
-    beta : float, default=0.5
-        Weight of recall against precision: below 1 a false alarm counts more than a miss.
+    beta : float or "break-even", default="break-even"
+        How thresholds are chosen on training rows that the classifier was not fitted on. A number
+        is the weight of recall against precision in the F-beta score that is made best: below 1 a
+        false alarm counts more than a miss. ``"break-even"``: as many of those rows pass as are
+        rare, so that their recall and precision are equal. It depends on a rank alone, which varies
+        less from fold to fold than where a score has its maximum.
     fit_usual_on : {"all", "usual"}, default="all"
         Rows on which the regressor is fitted that predicts the rows that do not pass. Some of
         those are rare nevertheless: a regressor that saw all rows comes nearer to them, at a small
@@ -104,7 +112,7 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         "classifier": [HasMethods(["fit", "predict"]), None],
         "regions": [TargetRegions, "array-like", None],
         "rare": ["array-like", None],
-        "beta": [Interval(Real, 0, None, closed="neither")],
+        "beta": [Interval(Real, 0, None, closed="neither"), StrOptions({BREAK_EVEN})],
         "fit_usual_on": [StrOptions({"all", "usual"})],
         "cv": [Interval(Integral, 2, None, closed="left")],
         "n_jobs": [Integral, None],
@@ -118,7 +126,7 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         classifier: Any = None,
         regions: TargetRegions | ArrayLike | None = None,
         rare: ArrayLike | None = None,
-        beta: float = 0.5,
+        beta: float | str = BREAK_EVEN,
         fit_usual_on: str = "all",
         cv: int = 5,
         n_jobs: int | None = None,
@@ -237,47 +245,21 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     ) -> None:
         """Fit what finds and predicts the members of one region."""
         classifier = self._make_classifier()
-        scores = cross_val_predict(
-            classifier,
-            X,
-            inside,
-            cv=self._threshold_splits(X, inside, region, groups),
-            method=_score_method(classifier),
-            n_jobs=self.n_jobs,
+        splits = threshold_splits(
+            X, inside, groups, region=region, n_splits=self.cv, random_state=self.random_state
         )
-        self.thresholds_[region] = best_threshold(inside, _positive(scores), beta=self.beta)
+        self.thresholds_[region] = held_out_threshold(
+            classifier, X, inside, splits=splits, beta=self.beta, n_jobs=self.n_jobs
+        )
         self.classifiers_[region] = classifier.fit(X, inside)
         self.regressors_[region] = self._make_regressor().fit(X[inside], y[inside])
         self.ranges_[region] = float(y[inside].min()), float(y[inside].max())
-
-    def _threshold_splits(
-        self, X: NDArray, inside: NDArray, region: int, groups: ArrayLike | None
-    ) -> list[tuple[NDArray, NDArray]]:
-        """Folds for a region's threshold; each leaves members and others to train on."""
-        unseeded = self.random_state is None
-        how = {
-            "n_splits": min(self.cv, int(inside.sum()), int((~inside).sum())),
-            "shuffle": True,
-            "random_state": random_generator(None) if unseeded else self.random_state,
-        }
-        if groups is not None:
-            splits = list(StratifiedGroupKFold(**how).split(X, inside, groups))
-            if all(np.ptp(inside[train].astype(int)) for train, _ in splits):
-                return splits
-            warnings.warn(
-                f"Region {region}: its members, or all other rows, are of too few families to "
-                "leave one out, so its threshold is chosen on folds that tear families apart.",
-                ResamplingWarning,
-                stacklevel=5,
-            )
-        return list(StratifiedKFold(**how).split(X, inside))
 
     def _assign(self, X: NDArray) -> NDArray:
         """Rare region of each row, or -1."""
         assigned, margin = np.full(len(X), -1), np.zeros(len(X))
         for region, classifier in self.classifiers_.items():
-            scores = _positive(getattr(classifier, _score_method(classifier))(X))
-            excess = scores - self.thresholds_[region]
+            excess = positive_scores(classifier, X) - self.thresholds_[region]
             passes = (excess >= 0) & ((assigned < 0) | (excess > margin))
             assigned[passes], margin[passes] = region, excess[passes]
         return assigned
@@ -293,25 +275,3 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         if self.regressor is not None:
             return seed_unseeded(clone(self.regressor), self.random_state)
         return make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 11)))
-
-
-def best_threshold(y_true: NDArray, scores: NDArray, *, beta: float) -> float:
-    """Score from which on the F-beta score of calling a row positive is best."""
-    precision, recall, thresholds = precision_recall_curve(y_true, scores)
-    denominator = beta**2 * precision + recall
-    fscore = np.divide(
-        (1 + beta**2) * precision * recall,
-        denominator,
-        out=np.zeros_like(recall),
-        where=denominator > 0,
-    )
-    return float(thresholds[np.argmax(fscore[:-1])])
-
-
-def _score_method(classifier: Any) -> str:
-    return "decision_function" if hasattr(classifier, "decision_function") else "predict_proba"
-
-
-def _positive(scores: NDArray) -> NDArray:
-    """Scores of the positive class."""
-    return scores if scores.ndim == 1 else scores[:, 1]

@@ -2,15 +2,20 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.metrics import fbeta_score
+from sklearn.metrics import fbeta_score, precision_score, recall_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
 
 from esmlearn.exceptions import ResamplingWarning
 from esmlearn.metrics import region_precision_recall_fscore
 from esmlearn.over_sampling import TwoStageRegressor
-from esmlearn.over_sampling._two_stage import best_threshold
+from esmlearn.over_sampling._thresholds import best_threshold, break_even_threshold
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +90,43 @@ def test_best_threshold_is_the_best_of_all():
     found = best_threshold(y_true, scores, beta=0.7)
     values = [fbeta_score(y_true, scores >= t, beta=0.7) for t in scores]
     assert fbeta_score(y_true, scores >= found, beta=0.7) == max(values)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 1000)), min_size=2, unique_by=lambda t: t[1])
+)
+def test_break_even_threshold_makes_recall_and_precision_equal(rows):
+    y_true, scores = (np.array(column) for column in zip(*rows, strict=True))
+    if not y_true.any():
+        return
+    called = scores >= break_even_threshold(y_true, scores)
+    assert called.sum() == y_true.sum()
+    assert precision_score(y_true, called) == recall_score(y_true, called)
+
+
+def test_threshold_is_chosen_on_rows_that_the_classifier_has_not_seen(data):
+    """A classifier that knows its rows by heart would call none but those."""
+    X, y = data
+    inside = y >= 65
+    model = TwoStageRegressor(
+        classifier=KNeighborsClassifier(5, weights="distance"),
+        regions=[65.0],
+        rare=[1],
+        random_state=0,
+    ).fit(X, y)
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    held_out = cross_val_predict(
+        clone(model.classifier), X, inside, cv=folds, method="predict_proba"
+    )[:, 1]
+    assert model.thresholds_[1] == np.sort(held_out)[-inside.sum()]
+    by_heart = model.classifiers_[1].predict_proba(X)[:, 1]
+    assert model.thresholds_[1] < np.sort(by_heart)[-inside.sum()]
+
+
+@pytest.mark.parametrize("beta", [0, -1, "even", None])
+def test_bad_beta(data, beta):
+    with pytest.raises(ValueError, match="beta"):
+        TwoStageRegressor(beta=beta).fit(*data)
 
 
 def test_groups_are_kept_apart(data):

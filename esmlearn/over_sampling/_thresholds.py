@@ -1,0 +1,92 @@
+"""From which score on a row is called rare: chosen on rows that the classifier has not seen."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import precision_recall_curve
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+
+from esmlearn.exceptions import ResamplingWarning
+from esmlearn.utils._random import random_generator
+
+BREAK_EVEN = "break-even"
+
+
+def held_out_threshold(
+    classifier: Any,
+    X: NDArray,
+    inside: NDArray,
+    *,
+    splits: list[tuple[NDArray, NDArray]],
+    beta: float | str,
+    n_jobs: int | None,
+) -> float:
+    """Threshold of a classifier's scores, from those of rows that it was not fitted on."""
+    scores = cross_val_predict(
+        classifier, X, inside, cv=splits, method=_score_method(classifier), n_jobs=n_jobs
+    )
+    if beta == BREAK_EVEN:
+        return break_even_threshold(inside, _positive(scores))
+    return best_threshold(inside, _positive(scores), beta=float(beta))
+
+
+def best_threshold(y_true: NDArray, scores: NDArray, *, beta: float) -> float:
+    """Score from which on the F-beta score of calling a row positive is best."""
+    precision, recall, thresholds = precision_recall_curve(y_true, scores)
+    denominator = beta**2 * precision + recall
+    fscore = np.divide(
+        (1 + beta**2) * precision * recall,
+        denominator,
+        out=np.zeros_like(recall),
+        where=denominator > 0,
+    )
+    return float(thresholds[np.argmax(fscore[:-1])])
+
+
+def break_even_threshold(y_true: NDArray, scores: NDArray) -> float:
+    """Score from which on as many rows are called positive as are: recall equals precision."""
+    n_positive = int(np.sum(y_true))
+    return float(np.partition(scores, -n_positive)[-n_positive])
+
+
+def threshold_splits(
+    X: NDArray,
+    inside: NDArray,
+    groups: ArrayLike | None,
+    *,
+    region: int,
+    n_splits: int,
+    random_state: Any,
+) -> list[tuple[NDArray, NDArray]]:
+    """Folds that keep groups together; each leaves members and others to train on."""
+    how = {
+        "n_splits": min(n_splits, int(inside.sum()), int((~inside).sum())),
+        "shuffle": True,
+        "random_state": random_generator(None) if random_state is None else random_state,
+    }
+    if groups is not None:
+        splits = list(StratifiedGroupKFold(**how).split(X, inside, groups))
+        if all(np.ptp(inside[train].astype(int)) for train, _ in splits):
+            return splits
+        warnings.warn(
+            f"Region {region}: its members, or all other rows, are of too few families to "
+            "leave one out, so its threshold is chosen on folds that tear families apart.",
+            ResamplingWarning,
+            stacklevel=5,
+        )
+    return list(StratifiedKFold(**how).split(X, inside))
+
+
+def positive_scores(classifier: Any, X: NDArray) -> NDArray:
+    """Scores of the positive class by a fitted classifier."""
+    return _positive(getattr(classifier, _score_method(classifier))(X))
+
+
+def _score_method(classifier: Any) -> str:
+    return "decision_function" if hasattr(classifier, "decision_function") else "predict_proba"
+
+
+def _positive(scores: NDArray) -> NDArray:
+    return scores if scores.ndim == 1 else scores[:, 1]
