@@ -19,12 +19,19 @@ def private_cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was():
-    """Take back what the command line does to the package's logger, which other tests listen to."""
-    logger = logging.getLogger("esmlearn")
-    level, propagate, handlers = logger.level, logger.propagate, list(logger.handlers)
+    """Take back what the command line does to the package's logger, which other tests listen to.
+
+    Before the test as well: fixtures of a session run the command line outside of any test.
+    """
+    _reset_logging()
     yield
-    logger.setLevel(level)
-    logger.propagate, logger.handlers = propagate, handlers
+    _reset_logging()
+
+
+def _reset_logging():
+    logger = logging.getLogger("esmlearn")
+    logger.setLevel(logging.NOTSET)
+    logger.propagate, logger.handlers = True, []
 
 
 @pytest.fixture(scope="session")

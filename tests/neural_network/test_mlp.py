@@ -115,7 +115,7 @@ def test_number_too_large_for_float32_is_named(table):
         ),
         ({}, {"groups": np.zeros(300)}, "only 1 group"),
         ({}, {"groups": np.zeros(3)}, "inconsistent numbers of samples"),
-        ({}, {"sample_weight": np.zeros(300)}, "at least one non-zero"),
+        ({}, {"sample_weight": np.zeros(300)}, "at least one (non-zero|positive)"),
         ({}, {"sample_weight": -np.ones(300)}, "Negative values"),
         ({"device": "abacus"}, {}, "device='abacus' is no device"),
         ({"device": "cuda:99"}, {}, "cuda:99' is not available"),
