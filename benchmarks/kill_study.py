@@ -1,7 +1,7 @@
 """Kill a study at random moments and restart it: the results must be those of an undisturbed run.
 
     python benchmarks/kill_study.py --quick
-    python benchmarks/kill_study.py --demo --kills 5
+    python benchmarks/kill_study.py --demo --sample 300 --kills 5
 
 A study runs through once and is timed. The same study then runs in another folder with a cache of
 its own; its whole process group is killed with SIGKILL at random moments of the time that the first
@@ -24,7 +24,7 @@ from _report import machine, write_result
 from esmlearn.embedding import write_untrained_checkpoint
 from esmlearn.io import write_table
 
-COMPARED = ["results.csv", "regions.csv", "folds.csv", "random_results.csv"]
+COMPARED = ["results.csv", "predictions.csv", "regions.csv", "folds.csv", "random_results.csv"]
 
 
 def main() -> None:
@@ -44,6 +44,7 @@ def main() -> None:
         }
         half_written = [str(p) for p in (root / "killed" / "out").glob("**/.*") if p.is_file()]
     result = {
+        "study": " ".join(command[3:]).replace(f"{root}{os.sep}", ""),
         "seconds_undisturbed": seconds,
         "killed_after_seconds": kills,
         "equal": equal,
@@ -61,6 +62,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="made-up proteins, two kills")
     parser.add_argument("--demo", action="store_true", help="the real demo instead")
+    parser.add_argument("--sample", type=int, default=None, help="with --demo: so many proteins")
     parser.add_argument("--kills", type=int, default=5, help="how often to kill")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
     args = parser.parse_args()
@@ -72,7 +74,7 @@ def make_command(args: argparse.Namespace, root: Path) -> list[str]:
     """Return the study to run, without its output folder."""
     command = [sys.executable, "-m", "esmlearn", "study", "-q"]
     if args.demo:
-        return [*command, "--demo"]
+        return [*command, "--demo", *(["--sample", str(args.sample)] if args.sample else [])]
     import pandas as pd
 
     rng = np.random.default_rng(0)

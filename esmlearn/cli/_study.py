@@ -159,11 +159,11 @@ def run(args: argparse.Namespace) -> int:
         verbose=1 + args.verbose if args.verbose >= 0 else 0,
     ).fit(given["sequences"], given["y"], ids=given["ids"])
     report = study.write(folder, source={**given["source"], "warning": warning})
-    from esmlearn.study import headline
+    from esmlearn.study import flattery, headline
 
-    text = headline(study)
-    result = {"report": str(report), "headline": text, "warning": warning}
-    show(args, result, f"{text}\n\nReport: {report}")
+    text, random = headline(study), flattery(study)
+    result = {"report": str(report), "headline": text, "flattery": random, "warning": warning}
+    show(args, result, "\n\n".join(filter(None, [text, random, f"Report: {report}"])))
     return 0
 
 

@@ -263,7 +263,14 @@ class LearningCurveDisplay(AxesMixin):
                 ax.plot(best["epoch"], best[column], marker(index), color=colour(index))
         ax.plot([], [], color="0.5", linestyle=":", label="training")
         ax.set(xlabel="Epoch", ylabel="Loss (scaled target)")
+        # Below: curves go everywhere.
         ax.legend(
-            frameon=False, fontsize="small", title="mark: weights kept", title_fontsize="small"
+            frameon=False,
+            fontsize="x-small",
+            title="mark: weights kept",
+            title_fontsize="x-small",
+            ncols=3,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.18),
         )
         return self

@@ -4,9 +4,9 @@ from esmlearn.study._baselines import RegionLogisticRegression
 from esmlearn.study._candidates import Candidate, default_models
 from esmlearn.study._conclusion import Conclusion
 from esmlearn.study._data import StudyData
-from esmlearn.study._report import headline
 from esmlearn.study._statistics import bootstrap_components, corrected_ttest, holm
 from esmlearn.study._study import Study
+from esmlearn.study._wording import flattery, headline
 
 __all__ = [
     "Candidate",
@@ -17,6 +17,7 @@ __all__ = [
     "bootstrap_components",
     "corrected_ttest",
     "default_models",
+    "flattery",
     "headline",
     "holm",
 ]

@@ -102,8 +102,11 @@ def default_models(task: str, *, regions: Any = None, random_state: int = 0) -> 
     if task == "regression":
         from esmlearn.neural_network import MLPRegressor
 
-        # SGD's step is made for targets around one; degrees would let it diverge.
-        sgd = SGDRegressor(alpha=1e-2, early_stopping=False, random_state=random_state)
+        # The step of a squared loss grows with the number of features, until it diverges; a Huber
+        # loss bounds it, once the target is scaled. Averaging settles what still swings.
+        sgd = SGDRegressor(
+            loss="huber", epsilon=1.0, alpha=1e-2, average=True, random_state=random_state
+        )
         return {
             "dummy": DummyRegressor(),
             "logistic": RegionLogisticRegression(C=0.01, regions=regions),

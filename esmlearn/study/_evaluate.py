@@ -33,6 +33,8 @@ class Task:
         Number of the test fold.
     train, test : ndarray of int
         Rows.
+    key : str
+        Digest of all that decides the result.
     """
 
     candidate: Candidate
@@ -40,11 +42,12 @@ class Task:
     fold: int
     train: np.ndarray
     test: np.ndarray
+    key: str
 
     @property
     def name(self) -> str:
         """Name of the piece in the work folder."""
-        return f"{self.split}-{self.fold}-{self.candidate.name}"
+        return f"{self.split}-{self.fold}-{self.candidate.name}-{self.key}"
 
 
 def evaluate(task: Task, data: StudyData, factory: PipelineFactory, store: WorkFolder) -> None:

@@ -25,29 +25,32 @@ class Metric:
         Which way is better.
     in_units : bool
         Whether it is measured in units of the target.
+    bounded : bool
+        Whether it is a number up to 1 without a unit.
     """
 
     column: str
     title: str
     larger_is_better: bool
     in_units: bool = False
+    bounded: bool = False
 
 
 REGRESSION = [
     Metric("balanced_mae", "Balanced MAE", False, in_units=True),
     Metric("mae", "MAE", False, in_units=True),
     Metric("mse", "MSE", False),
-    Metric("r2", "R²", True),
-    Metric("spearman", "Spearman ρ", True),
+    Metric("r2", "R²", True, bounded=True),
+    Metric("spearman", "Spearman ρ", True, bounded=True),
     Metric("sera", "SERA per protein", False),
-    Metric("recall_rare", "Recall of rare regions", True),
+    Metric("recall_rare", "Recall of rare regions", True, bounded=True),
 ]
 CLASSIFICATION = [
-    Metric("macro_f1", "Macro F1", True),
-    Metric("balanced_accuracy", "Balanced accuracy", True),
-    Metric("accuracy", "Accuracy", True),
-    Metric("roc_auc", "ROC AUC", True),
-    Metric("recall_rare", "Recall of rare classes", True),
+    Metric("macro_f1", "Macro F1", True, bounded=True),
+    Metric("balanced_accuracy", "Balanced accuracy", True, bounded=True),
+    Metric("accuracy", "Accuracy", True, bounded=True),
+    Metric("roc_auc", "ROC AUC", True, bounded=True),
+    Metric("recall_rare", "Recall of rare classes", True, bounded=True),
 ]
 
 

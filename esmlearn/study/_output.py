@@ -10,6 +10,7 @@ from esmlearn import persistence
 from esmlearn.io import write_table
 from esmlearn.study._figures import draw_figures
 from esmlearn.study._report import render_card, render_report
+from esmlearn.study._tables import tabulate_predictions
 from esmlearn.utils._paths import atomic_write
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ def write_tables(study: "Study", folder: Path) -> None:
         "results.csv": study.results_,
         "regions.csv": study.regions_,
         "folds.csv": study.folds_,
+        "predictions.csv": tabulate_predictions(
+            study.folds_, study.predictions_, study.conclusion_.chosen.name
+        ),
         "fold_table.csv": study.fold_table_,
         "against_none.csv": study.conclusion_.against_none,
         "against_top.csv": study.conclusion_.against_top,

@@ -3,12 +3,22 @@
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from esmlearn.plotting import region_names
 from esmlearn.study._figures import Figure
 from esmlearn.study._metrics import Metric, metrics_of
+from esmlearn.study._wording import (
+    flattered_metrics,
+    flattery,
+    headline,
+    label,
+    lower,
+    measured,
+    number,
+    p_value,
+    tell,
+)
 from esmlearn.utils._optional import import_optional
 
 if TYPE_CHECKING:
@@ -57,30 +67,19 @@ def render_card(study: "Study", about: dict[str, Any]) -> str:
     return _template("model_card.md").render(**_context(study, about))
 
 
-def _template(name: str) -> Any:
+def _template(file: str) -> Any:
     jinja2 = import_optional("jinja2", extra="study", purpose="A report")
     environment = jinja2.Environment(
-        autoescape=name.endswith(".html"),
+        autoescape=file.endswith(".html"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["number"] = number
-    source = resources.files("esmlearn.study") / "templates" / name
+    words = (label, lower, measured, number, p_value, tell)
+    environment.filters |= {word.__name__: word for word in words}
+    source = resources.files("esmlearn.study") / "templates" / file
     return environment.from_string(source.read_text(encoding="utf-8"))
-
-
-def number(value: Any, digits: int = 3) -> str:
-    """Return a number as people write it: three digits, a true minus, a dash for nothing."""
-    if value is None or (isinstance(value, float) and not np.isfinite(value)):
-        return "–"
-    if isinstance(value, int | np.integer):
-        return f"{value:,}".replace(",", "\u202f")
-    text = f"{value:.{digits}g}"
-    if "e" in text and abs(value) < 1e6:
-        text = f"{value:.0f}" if abs(value) >= 1 else "0"
-    return text.replace("-", "\u2212")
 
 
 def _context(study: "Study", about: dict[str, Any]) -> dict[str, Any]:
@@ -97,64 +96,15 @@ def _context(study: "Study", about: dict[str, Any]) -> dict[str, Any]:
         "unit": study.unit or "",
         "headline": headline(study),
         "models": _model_rows(study, means),
-        "flattery": _flattery(study, means),
+        "flattery": flattery(study),
+        "flattered_metrics": flattered_metrics(data.task),
+        "random_rows": _random_rows(study, means),
         "resampling": _resampling_rows(study),
         "recall": _recall_table(study),
         "recall_columns": [c for c in study.candidates_ if c.model == conclusion.top.model],
         "warning": about["source"].get("warning"),
         "seconds": sum(study.timings_.values()),
     }
-
-
-def headline(study: "Study") -> str:
-    """Return the answer in a few sentences, for people.
-
-    Parameters
-    ----------
-    study : Study
-        A fitted study.
-
-    Returns
-    -------
-    text : str
-        Which model, how good, and how sure.
-    """
-    conclusion = study.conclusion_
-    metric, chosen = conclusion.metric, conclusion.chosen
-    value = study.results_.loc[study.results_["candidate"] == chosen.name, metric.column].mean()
-    low, high = conclusion.interval
-    unit = f" {study.unit}" if metric.in_units and study.unit else ""
-    n = len(conclusion.leaders)
-    if len({candidate.model for candidate in study.candidates_}) == 1:
-        first = f"Only one model was tried, so none is called best. Kept is {chosen.title}."
-    elif conclusion.named:
-        first = f"{_capital(chosen.title)} is the best of the models compared."
-    else:
-        first = (
-            f"No model stands out: {n} of {len(study.candidates_)} candidates cannot be told apart "
-            f"in these {study.n_splits} folds. Kept is {chosen.title}, the simplest within one "
-            f"standard error of the best."
-        )
-    second = (
-        f"On protein families it has never seen, its {_lower(metric.title)} is "
-        f"{number(value)}{unit} (95 % interval {number(low)} to {number(high)}{unit})."
-    )
-    third = {
-        True: "",
-        False: " It is not shown to be better than ignoring the protein altogether.",
-        None: " Whether it is better than ignoring the protein altogether was not tested: there "
-        "was no dummy among the models.",
-    }[conclusion.useful]
-    return f"{first} {second}{third}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _lower(title: str) -> str:
-    """Return a metric's title inside a sentence: acronyms stay."""
-    return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
 def _best(results: pd.DataFrame, metric: Metric) -> str:
@@ -187,30 +137,20 @@ def _model_rows(study: "Study", means: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _flattery(study: "Study", means: pd.DataFrame) -> dict[str, Any] | None:
-    """Return what random folds say, beside homology folds."""
+def _random_rows(study: "Study", means: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return what random folds say of each model, beside homology folds."""
     if study.random_results_.empty:
-        return None
+        return []
     random = study.random_results_.groupby("candidate", sort=False).mean(numeric_only=True)
     named = {c.name: c for c in study.candidates_}
-    metrics = metrics_of(study.data_.task)
-    shown = [m for m in metrics if m.column in ("balanced_mae", "r2", "macro_f1", "accuracy")]
-    rows = [
+    shown = flattered_metrics(study.data_.task)
+    return [
         {
             "candidate": named[name],
             "pairs": [(means.loc[name, m.column], row[m.column]) for m in shown],
         }
         for name, row in random.iterrows()
     ]
-    chosen = study.conclusion_.chosen.name
-    plain = shown[-1] if study.data_.regions is not None else shown[0]
-    return {
-        "metrics": shown,
-        "rows": rows,
-        "metric": plain,
-        "homology": float(means.loc[chosen, plain.column]),
-        "random": float(random.loc[chosen, plain.column]),
-    }
 
 
 def _resampling_rows(study: "Study") -> list[dict[str, Any]]:
@@ -221,7 +161,7 @@ def _resampling_rows(study: "Study") -> list[dict[str, Any]]:
     named = {c.name: c for c in study.candidates_}
     sign = -1 if study.conclusion_.metric.larger_is_better else 1
     table = table.assign(key=sign * table["mean"]).sort_values("key", kind="stable")
-    return [{"candidate": named[row["candidate"]], **row} for row in table.to_dict("records")]
+    return [{**row, "candidate": named[row["candidate"]]} for row in table.to_dict("records")]
 
 
 def _part_names(study: "Study") -> list[str]:

@@ -1,6 +1,5 @@
 """The work folder of a study: one file per finished piece, so that a kill costs little."""
 
-import hashlib
 import json
 import logging
 import os
@@ -13,31 +12,22 @@ _log = logging.getLogger(__name__)
 
 
 class WorkFolder:
-    """Finished pieces of one study, by name.
+    """Finished pieces by name; a name tells all that decides its piece, by a digest.
 
     Parameters
     ----------
     folder : path-like
-        Parent folder; pieces go into a folder below it that is named after `settings`.
-    settings : dict
-        Everything that decides the results. Other settings, other folder: pieces are never mixed.
+        Where the pieces lie; it is made.
 
     Attributes
     ----------
     path : pathlib.Path
-        Where the pieces lie.
+        The folder.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], settings: dict[str, Any]) -> None:
-        text = json.dumps(settings, sort_keys=True, default=str)
-        key = hashlib.sha256(text.encode()).hexdigest()[:16]
-        self.path = Path(folder) / key
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.path = Path(folder)
         self.path.mkdir(parents=True, exist_ok=True)
-        with atomic_write(self.path / "settings.json") as temporary:
-            temporary.write_text(json.dumps(settings, indent=1, sort_keys=True, default=str))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
 
     def read(self, name: str) -> dict[str, Any] | None:
         """Return a finished piece, or None if it has to be computed.

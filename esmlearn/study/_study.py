@@ -22,8 +22,8 @@ from esmlearn.study._conclusion import Conclusion, conclude
 from esmlearn.study._data import prepare
 from esmlearn.study._evaluate import Task, evaluate_all, one_thread
 from esmlearn.study._folds import audit_folds, homology_folds, random_folds
-from esmlearn.study._plan import check_candidates, choose_models, make_embedder, make_factory
-from esmlearn.study._settings import settings_of_pieces
+from esmlearn.study._plan import check_candidates, make_embedder, make_factory
+from esmlearn.study._settings import key_of_piece, settings_of_study
 from esmlearn.study._store import WorkFolder
 from esmlearn.study._tables import (
     Splits,
@@ -83,7 +83,8 @@ class Study(BaseEstimator):
     unit : str or None, default=None
         Its unit.
     work : path-like or None, default=None
-        Folder for finished pieces: after a kill the same study goes on there. None keeps none.
+        Folder for finished pieces: after a kill the same study goes on there, and another one
+        takes over what it has in common. None keeps none.
     random_state : int, default=0
         Seed of everything that draws.
     n_jobs : int or None, default=None
@@ -244,7 +245,7 @@ class Study(BaseEstimator):
             self.fingerprint_ = embedder.fingerprint()
             self.embedding_ = embedder.fit_transform(self.data_.sequences)
             self.embedding_report_ = dict(embedder.report_)
-        with self._work_folder(splits) as store:
+        with self._work_folder() as store:
             self._compete(splits, make_factory(self, embedder), store)
         return self
 
@@ -271,17 +272,10 @@ class Study(BaseEstimator):
         return splits
 
     @contextmanager
-    def _work_folder(self, splits: Splits) -> Iterator[WorkFolder]:
+    def _work_folder(self) -> Iterator[WorkFolder]:
         """Open the folder of finished pieces; a temporary one where none was asked for."""
-        settings = settings_of_pieces(
-            self.data_,
-            splits,
-            fingerprint=self.fingerprint_,
-            models=choose_models(self.models, self.data_.task, None, self.random_state),
-            parameters=self.get_params(deep=False),
-        )
         with tempfile.TemporaryDirectory() as temporary:
-            yield WorkFolder(self.work or temporary, settings)
+            yield WorkFolder(self.work or temporary)
 
     # Competition ---------------------------------------------------------------------------------
 
@@ -324,9 +318,10 @@ class Study(BaseEstimator):
         store: WorkFolder,
     ) -> list[dict[str, Any]]:
         """Return the pieces of a split, computing those that are missing."""
+        settings = settings_of_study(self.data_, factory, fingerprint=self.fingerprint_)
         tasks = [
-            Task(candidate, split, fold, train, test)
-            for candidate in candidates
+            Task(c, split, fold, train, test, key_of_piece(settings, c, factory, train, test))
+            for c in candidates
             for fold, (train, test) in enumerate(splits[split])
         ]
         with progress_bar(

@@ -59,3 +59,14 @@ def tabulate_folds(
         )
     proteins = {"id": data.ids, "fold": fold, "component": data.components, "target": data.y}
     return pd.DataFrame(rows), pd.DataFrame(proteins)
+
+
+def tabulate_predictions(
+    folds: pd.DataFrame, predictions: dict[str, np.ndarray], chosen: str
+) -> pd.DataFrame:
+    """Return each protein's prediction by the model that saw none of its relatives.
+
+    ``prediction`` is the chosen candidate's; the columns behind it are those of all candidates.
+    """
+    table = folds[["id", "fold", "target"]].assign(prediction=predictions[chosen])
+    return pd.concat([table, pd.DataFrame(predictions, index=table.index)], axis=1)

@@ -3,7 +3,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from esmlearn.over_sampling import TargetRegions
-from esmlearn.study import RegionLogisticRegression
+from esmlearn.study import RegionLogisticRegression, default_models
 
 
 @parametrize_with_checks([RegionLogisticRegression()])
@@ -23,3 +23,12 @@ def test_one_region_is_the_mean():
     X, y = np.arange(10.0)[:, None], np.arange(10.0)
     model = RegionLogisticRegression(regions=[100.0]).fit(X, y)
     assert model.predict([[3.0]]) == pytest.approx(4.5)
+
+
+def test_sgd_stays_finite_on_many_features_with_far_values():
+    rng = np.random.default_rng(0)
+    X = rng.standard_t(2, (200, 1280))
+    y = 37 + X[:, :5].sum(axis=1)
+    model = default_models("regression")["sgd"].fit(X[:150], y[:150])
+    # With the squared loss of SGDRegressor's default these are beyond 1e9.
+    assert np.abs(model.predict(X[150:]) - y[150:]).max() < 1e3

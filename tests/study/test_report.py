@@ -1,6 +1,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,9 @@ import pytest
 from sklearn.utils.validation import NotFittedError
 
 from esmlearn.persistence import load
-from esmlearn.study import Study
-from esmlearn.study._report import number
+from esmlearn.study import Study, flattery, headline
+from esmlearn.study._metrics import metrics_of
+from esmlearn.study._wording import measured, number, p_value, tell
 
 
 class Page(HTMLParser):
@@ -88,7 +90,8 @@ def test_ink_follows_the_page(folder):
 def test_the_answer_comes_first_and_the_warning_before_it(page):
     text = " ".join(" ".join(page.text).split())
     assert text.index("Untrained!") < text.index("The answer") < text.index("The models")
-    assert "A random split would have said" in text
+    assert text.index("families it has never seen") < text.index("A random split would")
+    assert text.index("A random split would") < text.index("The models")
     for word in ("SHA-256", "fingerprint", "Wall time", "Homology graph", "Versions", "Seed"):
         assert word in text
 
@@ -124,6 +127,15 @@ def test_results_can_be_read_back(folder, fitted):
     assert np.allclose(results["mae"], fitted.results_["mae"], rtol=1e-7)
 
 
+def test_predictions_of_unseen_families_can_be_read_back(folder, fitted):
+    table = pd.read_csv(folder / "predictions.csv")
+    chosen = fitted.conclusion_.chosen.name
+    assert list(table.columns[:4]) == ["id", "fold", "target", "prediction"]
+    assert np.allclose(table["prediction"], fitted.predictions_[chosen], rtol=1e-7)
+    assert set(table.columns[4:]) == set(fitted.predictions_)
+    assert (table["id"] == fitted.data_.ids).all()
+
+
 def test_classes_have_a_report_too(fitted_classes, tmp_path):
     page = Page(fitted_classes.write(tmp_path).read_text(encoding="utf-8"))
     assert "Macro F1" in " ".join(page.text)
@@ -139,6 +151,30 @@ def test_without_random_folds_nothing_is_said_about_them(fitted, tmp_path):
     assert not (tmp_path / "random_results.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("random", "said"),
+    [
+        (
+            {"balanced_mae": 1.0, "r2": 0.9},
+            "would have flattered it: balanced MAE 1.00 °C instead of",
+        ),
+        ({"balanced_mae": 99.0, "r2": -9.0}, "would not have flattered it here: balanced MAE 99.0"),
+        ({"balanced_mae": 1.0, "r2": -9.0}, "would have said: balanced MAE 1.00 °C instead of"),
+    ],
+)
+def test_what_a_random_split_would_have_said(fitted, random, said):
+    study = SimpleNamespace(**vars(fitted))
+    study.random_results_ = fitted.random_results_.assign(**random)
+    text = flattery(study)
+    assert text.startswith(f"A random split {said}")
+    assert "had a relative in training" in text
+
+
+def test_the_headline_has_a_yardstick(fitted, fitted_classes):
+    assert re.search(r"Answering the same for every protein misses by \S+ °C\.", headline(fitted))
+    assert "Answering the same for every protein gives" in headline(fitted_classes)
+
+
 def test_a_study_that_was_not_run_has_no_report(tmp_path):
     with pytest.raises(NotFittedError):
         Study().write(tmp_path)
@@ -149,7 +185,11 @@ def test_a_study_that_was_not_run_has_no_report(tmp_path):
     ("value", "text"),
     [
         (0.12345, "0.123"),
-        (-1.5, "\u22121.5"),
+        (-1.5, "\u22121.50"),
+        (15.0, "15.0"),
+        (240.4, "240"),
+        (0.000123, "0.000123"),
+        (4.2e10, "4.20e+10"),
         (float("nan"), "–"),
         (None, "–"),
         (1234, "1\u202f234"),
@@ -159,3 +199,29 @@ def test_a_study_that_was_not_run_has_no_report(tmp_path):
 )
 def test_numbers_are_written_for_people(value, text):
     assert number(value) == text
+
+
+def test_a_very_small_p_is_not_zero():
+    assert [p_value(x) for x in (1e-9, 0.0012, 0.034, 1.0)] == ["< 0.001", "0.0012", "0.034", "1"]
+
+
+def test_bounded_metrics_have_three_decimals():
+    r2, mae = metrics_of("regression")[3], metrics_of("regression")[1]
+    assert [measured(x, r2) for x in (0.31, -0.000126, -0.5, np.nan)] == [
+        "0.310",
+        "0",
+        "\u22120.500",
+        "–",
+    ]
+    assert measured(0.000126, mae) == "0.000126"
+
+
+def test_settings_are_told_without_marks_of_code():
+    told = tell({"mode": "sensitive", "--masking": 0, "n_edges": 6607, "sizes": [1.5, None, True]})
+    assert told == "mode sensitive, masking 0, edges 6\u202f607, sizes 1.50, none, yes"
+
+
+def test_no_mark_of_code_is_on_the_page(page):
+    text = " ".join(page.text)
+    for mark in ("built-in", "object at", "None", "True", "False", "{'", "nan"):
+        assert mark not in text, mark

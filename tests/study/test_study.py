@@ -79,13 +79,25 @@ def test_other_settings_never_share_finished_pieces(checkpoint, proteins, tmp_pa
     for seed in (0, 1):
         study = small_study(checkpoint, work=tmp_path, random_state=seed, **small)
         study.set_params(random_split=False).fit(*proteins)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 2 * 3
+
+
+def test_another_study_takes_over_what_it_has_in_common(checkpoint, proteins, tmp_path, fitted):
+    models = small_study(checkpoint).models
+    few = {k: models[k] for k in ("dummy", "ridge")}
+    small_study(checkpoint, work=tmp_path, models=few, resamplers=("smote",)).fit(*proteins)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    study = small_study(checkpoint, work=tmp_path).fit(*proteins)
+    pd.testing.assert_frame_equal(study.results_, fitted.results_, check_exact=True)
+    after = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert before.items() <= after.items()
+    assert len([name for name in before if name.startswith("homology")]) == 3 * 3
 
 
 def test_damaged_pieces_are_computed_again(checkpoint, proteins, tmp_path, caplog):
     small = {"models": {"ridge": small_study(checkpoint).models["ridge"]}, "resamplers": ()}
     study = small_study(checkpoint, work=tmp_path, random_split=False, **small).fit(*proteins)
-    piece = next(tmp_path.glob("*/homology-0-ridge.json"))
+    piece = next(tmp_path.glob("homology-0-ridge-*.json"))
     piece.write_text(piece.read_text()[:50])
     again = clone(study).fit(*proteins)
     assert "damaged" in caplog.text

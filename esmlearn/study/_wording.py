@@ -1,0 +1,169 @@
+"""What a study says in words: the answer first, for people who do not read tables."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from esmlearn.study._metrics import Metric, metrics_of
+
+if TYPE_CHECKING:
+    from esmlearn.study._study import Study
+
+_FLATTERED = ("balanced_mae", "r2", "macro_f1", "accuracy")
+
+
+def headline(study: "Study") -> str:
+    """Return the answer in a few sentences, for people.
+
+    Parameters
+    ----------
+    study : Study
+        A fitted study.
+
+    Returns
+    -------
+    text : str
+        Which model, how good on unseen families, how sure, and what ignoring the protein gives.
+    """
+    conclusion = study.conclusion_
+    chosen, n = conclusion.chosen, len(conclusion.leaders)
+    if len({candidate.model for candidate in study.candidates_}) == 1:
+        first = f"Only one model was tried, so none is called best. Kept is {chosen.title}."
+    elif conclusion.named:
+        first = f"{_capital(chosen.title)} is the best of the models compared."
+    else:
+        first = (
+            f"No model stands out: {n} of {len(study.candidates_)} candidates cannot be told apart "
+            f"in these {study.n_splits} folds. Kept is {chosen.title}, the simplest within one "
+            f"standard error of the best."
+        )
+    last = {
+        True: "",
+        False: " It is not shown to be better than ignoring the protein altogether.",
+        None: " Whether it is better than ignoring the protein altogether was not tested: there "
+        "was no dummy among the models.",
+    }[conclusion.useful]
+    return f"{first} {_how_good(study)}{last}"
+
+
+def _how_good(study: "Study") -> str:
+    """Return the sentence on the deciding metric, with the dummy's as its yardstick."""
+    conclusion, metric = study.conclusion_, study.conclusion_.metric
+    means = study.results_.groupby("candidate")[metric.column].mean()
+    tail = _tail(study, metric)
+    value = f"{measured(means[conclusion.chosen.name], metric)}{tail}"
+    low, high = (measured(bound, metric) for bound in conclusion.interval)
+    if study.data_.regions is not None:
+        said, told = f"its predictions miss by {value}", "balanced MAE, rare ranges"
+        same = "misses by"
+    else:
+        said, told, same = f"its macro F1 is {value}", "1 is perfect, rare classes", "gives"
+    text = (
+        f"On protein families it has never seen, {said} ({told} counting as much as common ones; "
+        f"95 % interval {low} to {high}{tail})."
+    )
+    if conclusion.chosen.model == "dummy" or "dummy" not in means.index:
+        return text
+    dummy = f"{measured(means['dummy'], metric)}{tail}"
+    return f"{text} Answering the same for every protein {same} {dummy}."
+
+
+def flattery(study: "Study") -> str | None:
+    """Return what a random split would have said of the chosen model; None if there was none.
+
+    Parameters
+    ----------
+    study : Study
+        A fitted study.
+
+    Returns
+    -------
+    text : str or None
+        Two sentences, for people.
+    """
+    if study.random_results_.empty:
+        return None
+    chosen = study.conclusion_.chosen.name
+    random, homology = (
+        results.groupby("candidate").mean(numeric_only=True).loc[chosen]
+        for results in (study.random_results_, study.results_)
+    )
+    pairs, better = [], []
+    for metric in flattered_metrics(study.data_.task):
+        one, other, tail = random[metric.column], homology[metric.column], _tail(study, metric)
+        said, meant = f"{measured(one, metric)}{tail}", f"{measured(other, metric)}{tail}"
+        pairs.append(f"{lower(metric.title)} {said} instead of {meant}")
+        better.append(one > other if metric.larger_is_better else one < other)
+    said = "have said" if any(better) else "not have flattered it here"
+    said = "have flattered it" if all(better) else said
+    share = f"{100 * study.leakage_['random'].mean():.0f}"
+    return (
+        f"A random split would {said}: {' and '.join(pairs)}. Of the proteins tested that way, "
+        f"{share} % had a relative in training; for a protein of a new family, expect the value of "
+        f"the homology folds."
+    )
+
+
+def flattered_metrics(task: str) -> list[Metric]:
+    """Return the metrics that homology and random folds are compared by."""
+    return [m for m in metrics_of(task) if m.column in _FLATTERED]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def lower(title: str) -> str:
+    """Return a metric's title inside a sentence: acronyms stay."""
+    return title if title[:2].isupper() else title[:1].lower() + title[1:]
+
+
+def _tail(study: "Study", metric: Metric) -> str:
+    """Return the unit behind a metric's value."""
+    return f" {study.unit}" if metric.in_units and study.unit else ""
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """Return a number as people write it: three digits, a true minus, a dash for nothing."""
+    if value is None or (isinstance(value, float) and not np.isfinite(value)):
+        return "–"
+    if isinstance(value, int | np.integer):
+        return f"{value:,}".replace(",", "\u202f")
+    if value == 0:
+        return "0"
+    text = f"{value:#.{digits}g}".removesuffix(".")
+    if "e" in text and 1 <= abs(value) < 1e6:
+        text = f"{value:.0f}"
+    return text.replace("-", "\u2212")
+
+
+def measured(value: float, metric: Metric, digits: int = 3) -> str:
+    """Return the value of a metric: with three decimals where it is bounded by 1."""
+    if not metric.bounded or not np.isfinite(value):
+        return number(value, digits)
+    text = f"{value:.3f}"
+    return "0" if float(text) == 0 else text.replace("-", "\u2212")
+
+
+def p_value(value: float) -> str:
+    """Return a p value as people write it: a very small one is below a limit, not zero."""
+    return "< 0.001" if value < 0.001 else number(value, 2)
+
+
+def tell(value: Any) -> str:
+    """Return a setting or a finding, also one that holds others, as text for people."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{label(key)} {tell(inner)}" for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(tell, value))
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    return number(value) if isinstance(value, int | float | np.number) else str(value)
+
+
+def label(key: str) -> str:
+    """Return the name of a setting or a finding without the marks of code."""
+    return key.removeprefix("n_").lstrip("-").replace("_", " ")
