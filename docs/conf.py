@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 # Examples neither read nor fill the cache of whoever builds the site.
 os.environ.setdefault("ESMLEARN_CACHE", str(HERE / "_build" / "esmlearn-cache"))
 os.environ.setdefault("MPLBACKEND", "agg")
+
+from measured import numbers, write_all  # noqa: E402
 
 from esmlearn import __version__ as release  # noqa: E402
 
@@ -25,13 +27,14 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
-suppress_warnings = ["toc.empty_glob"]
-exclude_patterns = ["_build", "gallery"]
+exclude_patterns = ["_build", "_drawn", "gallery", "measured"]
 templates_path = ["_templates"]
 
 default_role = "py:obj"  # `Name` in a docstring is a link where there is such a name
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["colon_fence", "deflist", "substitution"]
 myst_heading_anchors = 3
+myst_substitutions = numbers()  # from the benchmarks' results, as are the tables and figures
+write_all(HERE / "_drawn")
 
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's sections tell the types, with shapes and units
@@ -57,10 +60,12 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "esmlearn"
-html_static_path = ["_static"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
+    "logo": {"text": "esmlearn"},
+    "navbar_align": "left",
+    "header_links_before_dropdown": 8,
     "show_prev_next": False,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],

@@ -1,0 +1,77 @@
+"""Single numbers that sentences of the docs use, as {{ name }}."""
+
+from measured._results import percent, result, span
+
+
+def numbers():
+    """Return every number that a page may name."""
+    return {**_folds(), **_tail(), **_training(), **_embedding()}
+
+
+def _folds():
+    small = result("splits_leakage_swissprot60k_5000")["summary"]
+    large = result("splits_leakage_swissprot60k_20000")["summary"]
+    pitfalls = result("pitfalls")
+    trees = pitfalls["relatives"]["trees"]
+    near, far = trees["90 % and more"], trees["none at 30 %"]
+    return {
+        "leak_random": span(small["random"]["A"], 0),
+        "leak_random_large": span(large["random"]["A"], 0),
+        "leak_clusters": span(small["mmseqs 0.3"]["A"], 0),
+        "leak_default": span(small["diamond, margin 0.05"]["A"]),
+        "leak_default_large": span(large["diamond, margin 0.05"]["A"]),
+        "near_rows": near["rows"],
+        "near_mae": f"{near['mae']:.1f}",
+        "far_rows": f"{far['rows']:,}",
+        "far_mae": f"{far['mae']:.1f}",
+        "far_mae_median": f"{far['mae_of_median']:.1f}",
+        "topt_random_leak": percent(pitfalls["split"]["leakage_random"], 0),
+    }
+
+
+def _tail():
+    kept = result("long_tail_topt_composition")
+    results = kept["results"]
+    plain, two = results["ridge, none"]["pooled"], results["ridge, two stages, beta 0.5"]["pooled"]
+    smote = results["ridge, smote +300 %"]["pooled"]
+    return {
+        "hot_rows": kept["rare"],
+        "hot_edge": f"{kept['edge']:.0f}",
+        "topt_rows": f"{kept['rows']:,}",
+        "plain_recall": f"{plain['recall']:.2f}",
+        "two_recall": f"{two['recall']:.2f}",
+        "two_precision": f"{two['precision']:.2f}",
+        "two_cost": f"{100 * (two['mae'] / plain['mae'] - 1):.0f}",
+        "smote_recall": f"{smote['recall']:.2f}",
+        "smote_cost": f"{100 * (smote['mae'] / plain['mae'] - 1):.0f}",
+    }
+
+
+def _training():
+    topt, locations = (result(f"early_stopping_leak_{n}") for n in ("topt", "scl2205"))
+    ratios = {}
+    for letter, name in {"a": "leaky", "c": "clean"}.items():
+        values = [
+            value
+            for kept in (topt, locations)
+            for variant, value in kept["test_to_validation"].items()
+            if variant.startswith(letter)
+        ]
+        ratios[f"{name}_topt"], ratios[f"{name}_locations"] = (f"{v:.2f}" for v in values)
+    epoch = result("epoch_time")["ratio_to_esmlearn"]
+    return {
+        **ratios,
+        "epoch_skorch": f"{epoch['skorch default']['wall_s']:.2f}",
+        "epoch_sklearn": f"{epoch['scikit-learn']['wall_s']:.2f}",
+        "epoch_bare": f"{epoch['bare torch loop, fused Adam']['wall_s']:.2f}",
+    }
+
+
+def _embedding():
+    grid = result("grid_search")
+    return {
+        "grid_distinct": grid["n_distinct"],
+        "grid_computed": grid["n_computed_first_search"],
+        "grid_again": grid["n_computed_second_search"],
+        "grid_fits": grid["n_candidates"] * grid["n_folds"],
+    }

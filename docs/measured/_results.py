@@ -1,0 +1,39 @@
+"""Read what the benchmarks kept."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+from esmlearn import __version__
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / __version__
+
+
+@cache
+def result(name):
+    """Return the result of one benchmark."""
+    return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+def names(pattern):
+    """Return the names of the results that match, in order."""
+    return sorted(path.stem for path in FOLDER.glob(f"{pattern}.json"))
+
+
+def percent(share, digits=1):
+    """Return a share as a percentage; a zero is a zero, and nothing else is rounded to one."""
+    if share == 0:
+        return "0"
+    value = 100 * share
+    return f"{value:.2f}" if value < 0.1 else f"{value:.{digits}f}"
+
+
+def span(values, digits=1):
+    """Return percentages of the least and the largest of repeated measurements."""
+    low, high = percent(values["min"], digits), percent(values["max"], digits)
+    return low if low == high else f"{low}–{high}"
+
+
+def signed(value, digits=1):
+    """Return a difference with its sign; a true minus, as in print."""
+    return f"{value:+.{digits}f}".replace("-", "−")

@@ -1,0 +1,253 @@
+"""One function per table: its header and its rows."""
+
+from measured._results import names, percent, result, signed, span
+
+TABLES = {}
+
+
+def table(make):
+    TABLES[make.__name__] = make
+    return make
+
+
+DEFINITIONS = "ABCD"
+SPLITS = {
+    "random": "random folds",
+    "linclust 0.3": "linclust clusters, 30 %",
+    "cdhit 0.4": "CD-HIT clusters, 40 %",
+    "mmseqs 0.3": "MMseqs2 clusters, 30 %",
+    "diamond, margin 0.0": "esmlearn, DIAMOND, no margin",
+    "diamond, margin 0.05": "esmlearn, DIAMOND (default)",
+    "mmseqs, margin 0.05": "esmlearn, MMseqs2 (default without DIAMOND)",
+    "exact, margin 0": "esmlearn, exact search",
+    "exact, any hit, purge": "esmlearn, exact search, any significant hit",
+}
+
+
+def leakage_rows(summary, digits):
+    """Return a row for each kind of folds that was judged."""
+    for name, words in SPLITS.items():
+        if name in summary:
+            leaks = [span(summary[name][definition]) for definition in DEFINITIONS]
+            yield [words, *leaks, span(summary[name]["training_kept"], digits)]
+
+
+LEAKAGE_HEAD = ["folds", *DEFINITIONS, "training rows kept"]
+
+
+@table
+def leakage():
+    """What leaks from folds of 5,000 proteins, by how the folds were made."""
+    summary = result("splits_leakage_swissprot60k_5000")["summary"]
+    return LEAKAGE_HEAD, list(leakage_rows(summary, 1))
+
+
+@table
+def leakage_large():
+    """The same for 20,000 proteins."""
+    summary = result("splits_leakage_swissprot60k_20000")["summary"]
+    return LEAKAGE_HEAD, list(leakage_rows(summary, 2))
+
+
+@table
+def split_peers():
+    """Folds of other tools, on the largest set that was tried."""
+    kept = max(map(result, names("splits_peers_*")), key=lambda r: r["n"])
+    rows = []
+    for run in kept["runs"]:
+        name = " ".join([run["tool"], run.get("version", "")]).strip()
+        if "error" in run:
+            rows.append([name, run["error"], *[""] * 6])
+            continue
+        rows.append(
+            [
+                name,
+                percent(run["A"]),
+                percent(run["B"]),
+                run["set_aside"],
+                percent(run["training_kept"]),
+                percent(run["size_deviation"]),
+                f"{run['share_points']:.2f}",
+                f"{run['cpu_s']:.0f}",
+            ]
+        )
+    head = ["tool", "A", "B", "set aside", "training kept", "worst size", "worst share", "CPU s"]
+    return head, rows
+
+
+@table
+def random_and_homology():
+    """What random folds promise, and what new families give."""
+    models = result("pitfalls")["split"]
+    rows = [
+        [
+            name,
+            f"{folds['random']['r2']:.2f}",
+            f"{folds['homology']['r2']:.2f}",
+            f"{folds['random']['mae']:.1f}",
+            f"{folds['homology']['mae']:.1f}",
+        ]
+        for name, folds in models.items()
+        if isinstance(folds, dict)
+    ]
+    head = ["model", "R², random", "R², homology", "error °C, random", "error °C, homology"]
+    return head, rows
+
+
+@table
+def relatives():
+    """Error by identity of the closest training protein, in random folds."""
+    by_model = result("pitfalls")["relatives"]
+    bands = by_model["trees"]
+    rows = [
+        [
+            band,
+            bands[band]["rows"],
+            *(f"{by_model[m][band]['mae']:.1f}" for m in ("ridge", "trees", "nearest neighbour")),
+            f"{bands[band]['mae_of_median']:.1f}",
+        ]
+        for band in bands
+    ]
+    head = ["closest training protein", "proteins", "ridge", "trees", "nearest neighbour", "median"]
+    return head, rows
+
+
+@table
+def representatives():
+    """Folds from representatives alone: leakage and cost of the search."""
+    rows = [
+        [
+            "all proteins" if run["representatives"] is None else run["representatives"],
+            percent(run["A"], 2),
+            percent(run["B"], 2),
+            f"{run['graph_cpu_s']:.1f}",
+        ]
+        for run in result("splits_representatives_swissprot60k_5000")["runs"]
+    ]
+    return ["`representatives=`", "A", "B", "search, CPU s"], rows
+
+
+@table
+def mini_model():
+    """What the bundled model's features tell beside composition and random weights."""
+    kept = result("pretrain_evaluation")
+    sets = {
+        "topt": "optimum temperature, R²",
+        "meltome": "melting temperature, R²",
+        "scl2205": "location, MCC",
+    }
+    columns = ["checkpoint", "untrained", "composition", "both"]
+    rows = [
+        [
+            f"{words}, {kept[name]['n_rows']:,} proteins",
+            *(f"{kept[name]['means'][c][kept[name]['metric']]:.3f}" for c in columns),
+        ]
+        for name, words in sets.items()
+        if name in kept
+    ]
+    head = ["target", "esmlearn_mini_v1", "same shape, random weights", "composition", "with both"]
+    return head, rows
+
+
+TAIL = {
+    "none": "nothing",
+    "random +300 %": "random copies, +300 %",
+    "smote +300 %": "SMOTE, +300 %",
+    "adasyn +300 %": "ADASYN, +300 %",
+    "random +1000 %": "random copies, +1000 %",
+    "DenseWeight 1.0": "DenseWeight",
+    "ensemble of balanced sets": "ensemble of balanced sets (REBAGG)",
+    "two stages, beta 0.5": "`TwoStageRegressor`, beta 0.5",
+    "two stages, beta 1.0": "`TwoStageRegressor`, beta 1",
+    "two stages + random, beta 0.5": "`TwoStageRegressor`, beta 0.5, and copies +300 %",
+}
+
+
+def tail_rows(kept, model):
+    for name, words in TAIL.items():
+        if f"{model}, {name}" in kept["results"]:
+            run = kept["results"][f"{model}, {name}"]
+            pooled, difference = run["pooled"], run.get("difference", {})
+            interval = difference.get("balanced_mae")
+            rare = pooled["precision"] if pooled["recall"] else None
+            yield [
+                words,
+                f"{pooled['mae']:.1f}",
+                f"{pooled['balanced_mae']:.1f}",
+                f"{signed(interval[1])} to {signed(interval[2])}" if interval else "",
+                f"{pooled['recall']:.2f}",
+                "–" if rare is None else f"{rare:.2f}",
+            ]
+
+
+TAIL_HEAD = ["treatment", "error", "balanced error", "change (95 %)", "recall", "precision"]
+
+
+@table
+def long_tail_ridge():
+    """What treatments do to ridge regression on optimum temperatures."""
+    return TAIL_HEAD, list(tail_rows(result("long_tail_topt_composition"), "ridge"))
+
+
+@table
+def long_tail_svr():
+    """The same with a support vector machine."""
+    return TAIL_HEAD, list(tail_rows(result("long_tail_topt_composition"), "svr"))
+
+
+@table
+def long_tail_network():
+    """The same with a network."""
+    return TAIL_HEAD, list(tail_rows(result("long_tail_topt_composition"), "mlp"))
+
+
+VARIANTS = {
+    "a: resample, then random part": "over-sample, then a random part",
+    "b: random part, then resample": "a random part, then over-sample",
+    "c: homology part, then resample": "a part of other families, then over-sample (`validation=`)",
+    "d: homology part, no resampling": "a part of other families, nothing over-sampled",
+}
+
+
+@table
+def early_stopping():
+    """How far the loss that stops the training is from the test loss."""
+    kept = [result(f"early_stopping_leak_{name}") for name in ("topt", "scl2205")]
+    rows = []
+    for variant, words in VARIANTS.items():
+        ratios = [f"{k['test_to_validation'][variant]:.2f}" for k in kept]
+        epochs = [f"{k['variants'][variant]['epochs']['median']:.0f}" for k in kept]
+        rows.append([words, *ratios, *epochs])
+    head = ["validation part", "ratio, temperatures", "ratio, locations"]
+    return [*head, "epochs, temperatures", "epochs, locations"], rows
+
+
+@table
+def baselines():
+    """Networks beside the usual models, on homology folds."""
+    temperatures = result("baselines_topt")["mean"]
+    locations = result("baselines_scl2205")["mean"]
+    rows = [
+        [
+            model,
+            f"{scores['r2']:.3f}",
+            f"{scores['mae']:.1f}",
+            f"{locations[other]['macro_f1']:.3f}" if other in locations else "",
+        ]
+        for model, scores in temperatures.items()
+        for other in [model.replace(" on quintiles", "")]
+    ]
+    return ["model", "temperatures, R²", "error °C", "locations, macro F1"], rows
+
+
+@table
+def handwritten():
+    """The whole method by hand and with esmlearn."""
+    kept = result("handwritten_study")
+    rows = []
+    for name in ("by hand", "esmlearn"):
+        times = [f"{kept['cpu_seconds'][f'{name}, {s}']['median']:.0f}" for s in ("cold", "warm")]
+        leaks = [percent(kept["leakage"][name][d]) for d in "AB"]
+        rows.append([name, kept["lines_of_code"][name], *times, *leaks])
+    head = ["program", "lines of code", "CPU s", "CPU s, vectors kept"]
+    return [*head, "leak A, %", "leak B, %"], rows
