@@ -60,6 +60,9 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "esmlearn"
+html_static_path = ["_static"]
+html_css_files = ["esmlearn.css"]
+html_sidebars = {page: [] for page in ("index", "install", "pitfalls", "benchmarks")}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

@@ -45,7 +45,7 @@ model = Pipeline(
         ("ridge", Ridge(alpha=300.0)),
     ]
 )
-model  # noqa: B018
+model
 
 # %%
 # The test

@@ -22,7 +22,7 @@ def bars(ax, words, values, colours, *, form, spread=None):
     ax.set_yticks(places, words)
     limit = max(values)
     for place, value in zip(places, values, strict=True):
-        ax.text(value + 0.02 * limit, place, form.format(value), va="center")
+        ax.text(value + 0.02 * limit, place, form.format(value if value else 0), va="center")
     ax.set_xlim(0, 1.14 * limit)
     ax.tick_params(axis="y", length=0)
 
@@ -35,7 +35,7 @@ def leakage():
     fig, ax = plt.subplots(figsize=(7, 0.42 * len(shown) + 0.7))
     values = [100 * summary[name]["A"]["median"] for name in shown]
     colours = [OURS if SPLITS[name].startswith("esmlearn") else OTHERS for name in shown]
-    bars(ax, [SPLITS[name] for name in shown], values, colours, form="{:.1f} %")
+    bars(ax, [SPLITS[name] for name in shown], values, colours, form="{:.2g} %")
     ax.set_xlabel("test proteins with a relative in training (%)")
     return fig
 
@@ -169,5 +169,5 @@ def leakage_by_definition():
         ],
     )
     ax.set_ylabel("leaking test proteins (%)")
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1.02))
     return fig

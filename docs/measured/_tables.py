@@ -57,7 +57,7 @@ def split_peers():
     for run in kept["runs"]:
         name = " ".join([run["tool"], run.get("version", "")]).strip()
         if "error" in run:
-            rows.append([name, run["error"], *[""] * 6])
+            rows.append([f"{name}: {run['error']}", *[""] * 7])
             continue
         rows.append(
             [
