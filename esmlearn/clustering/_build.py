@@ -72,7 +72,9 @@ def homology_graph(
     engine : {"auto", "mmseqs", "diamond", "exact"}, default="auto"
         ``"auto"`` is exact Smith-Waterman where that takes seconds (2e10 residue pairs, about 600
         proteins), else DIAMOND where it is installed, else MMseqs2. With ``"auto"`` a cached graph
-        of any engine that holds all the sequences serves.
+        of any engine that holds all the sequences serves. DIAMOND searches in its mode
+        ``ultra-sensitive`` up to 7e13 residue pairs (about 35,000 proteins), and
+        ``very-sensitive`` beyond.
     representatives : float, default=None
         Identity (0-1, above `identity`; 0.7 to 0.95 are usual) from which on one protein stands for
         others: they match it over 90 % of both, by CD-HIT where it is installed, else MMseqs2's

@@ -28,14 +28,14 @@ class Diamond(Engine):
 
     Parameters
     ----------
-    sensitivity : str, default="very-sensitive"
+    sensitivity : str, default="ultra-sensitive"
         One of DIAMOND's modes.
     """
 
     name = "diamond"
     exact = False
 
-    def __init__(self, sensitivity: str = "very-sensitive") -> None:
+    def __init__(self, sensitivity: str = "ultra-sensitive") -> None:
         self.sensitivity = sensitivity
         self.path = require_program("diamond")
 

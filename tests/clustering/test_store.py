@@ -264,6 +264,20 @@ def test_auto_takes_the_same_graph_of_any_engine(forget, monkeypatch, process):
     assert not graph.description["searched"]
 
 
+@pytest.mark.parametrize("engine", ["auto", "diamond"])
+def test_a_part_of_a_large_set_is_not_searched_more_sensitively(monkeypatch, engine):
+    if available_engines()["diamond"] is None:
+        pytest.skip("diamond is not installed")
+    monkeypatch.setattr(search_module, "AFFORDABLE_CELLS", 0)
+    few = homology_graph(SEQUENCES[:10], engine=engine, cache=None)
+    assert few.description["settings"]["mode"] == "ultra-sensitive"
+    monkeypatch.setattr(search_module, "ULTRA_SENSITIVE_CELLS", 1e5)
+    homology_graph(SEQUENCES, engine=engine)
+    part = homology_graph(SEQUENCES[:10], engine=engine)
+    assert part.description["settings"]["mode"] == "very-sensitive"
+    assert not part.description["searched"]
+
+
 @pytest.mark.parametrize("n_known", [0, 1, 10, len(SEQUENCES)])
 def test_known_graph_is_extended(forget, private_cache, n_known):
     fresh = homology_graph(SEQUENCES, cache=private_cache / "other")
