@@ -6,6 +6,8 @@ of nine candidates costs. Peers run in environments of their own, named by their
 
     python benchmarks/resampling.py --peer resreg=VENV/bin/python --peer imbreg=VENV/bin/python
 
+Parts that are not run (``--parts``) keep what an earlier run has written.
+
 Pins: resreg 0.2, imbreg 0.1.3, denseweight 0.1.2, smogn 0.1.2 (needs
 pandas<2 and numpy<2).
 """
@@ -19,12 +21,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from _report import machine, spread, write_result
+from _report import RESULTS, machine, spread, write_result
 
 WORKER = Path(__file__).with_name("resampling_tasks.py")
 OURS = ("random", "smote", "adasyn", "borderline", "svm", "kmeans")
 # These look at all pairs, and are measured at sizes that they can be waited for, and extrapolated.
 QUADRATIC = {"imbreg": (1000, 2000, 4000), "smogn": (250, 500, 1000)}
+PARTS = ("line", "speed", "extrapolated")
 PATIENCE = 600  # seconds for one task
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 
@@ -152,6 +155,7 @@ def main():
     parser.add_argument("--rows", type=int, default=60_000)
     parser.add_argument("--features", type=int, default=1280)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS, help="all by default")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, nothing is written")
     args = parser.parse_args()
     peers = dict(peer.split("=", 1) for peer in args.peer)
@@ -160,18 +164,17 @@ def main():
     if args.quick:
         n, n_features, repeats = 3000, 64, 1
         quadratic = dict.fromkeys(QUADRATIC, (200, 400))
+    path = RESULTS / "resampling.json"
+    result = json.loads(path.read_text()) if path.exists() and not args.quick else {}
+    result |= {"machine": machine(), "rows": n, "features": n_features}
     with TemporaryDirectory() as folder:
-        table = speed(folder, peers, n, n_features, repeats)
-        result = {
-            "machine": machine(),
-            "rows": n,
-            "features": n_features,
-            "straight_line_error": straight_line(folder, peers),
-            "speed": table,
-            "ratios": ratios(table),
-            "extrapolated": extrapolated(folder, peers, n, n_features, quadratic),
-            "not_run": sorted({"resreg", "imbreg", "smogn", "denseweight"} - set(peers)),
-        }
+        if "line" in args.parts:
+            result["straight_line_error"] = straight_line(folder, peers)
+        if "speed" in args.parts:
+            result["speed"] = speed(folder, peers, n, n_features, repeats)
+            result["ratios"] = ratios(result["speed"])
+        if "extrapolated" in args.parts:
+            result["extrapolated"] = extrapolated(folder, peers, n, n_features, quadratic)
     write_result("resampling", result, quick=args.quick)
 
 

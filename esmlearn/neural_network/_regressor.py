@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_array, check_consistent_length
 
 from esmlearn.exceptions import DataError
 from esmlearn.neural_network._base import BaseMLP, Table, check_same_width
-from esmlearn.neural_network._checks import check_finite
+from esmlearn.utils._finite import check_finite
 from esmlearn.neural_network._rows import Part
 
 if TYPE_CHECKING:

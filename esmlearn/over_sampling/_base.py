@@ -20,6 +20,7 @@ from esmlearn.over_sampling._delegate import Rows
 from esmlearn.over_sampling._edges import check_region_numbers
 from esmlearn.over_sampling._regions import TargetRegions, make_regions
 from esmlearn.over_sampling._target import as_numeric_column, check_continuous_target, is_continuous
+from esmlearn.utils._finite import check_finite
 
 
 class BaseRegionSampler(BaseSampler):
@@ -156,8 +157,10 @@ class BaseRegionSampler(BaseSampler):
             reset=True,
             accept_sparse=["csr", "csc"] if self.__sklearn_tags__().input_tags.sparse else False,
             dtype=float_types(X),
+            ensure_all_finite=sparse.issparse(X),
             ensure_min_samples=2,
         )
+        check_finite(features, "X")
         # float16 holds too few digits for distances; the result is rounded back.
         return features.astype(np.float32) if features.dtype == np.float16 else features
 

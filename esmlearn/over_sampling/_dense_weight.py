@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
 from sklearn.linear_model import Ridge
 from sklearn.utils._param_validation import HasMethods, Interval
@@ -17,6 +18,7 @@ from sklearn.utils.validation import (
 
 from esmlearn.exceptions import DataError
 from esmlearn.over_sampling._regions import TargetRegions
+from esmlearn.utils._finite import check_finite
 
 
 class DenseWeightRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -97,9 +99,19 @@ class DenseWeightRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Raises
         ------
         DataError
-            If the regressor takes no sample weights, or the target is constant.
+            If the regressor takes no sample weights, the target is constant, or a value is NaN or
+            infinite.
         """
-        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], y_numeric=True)
+        check_finite(np.asarray(y), "y")
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            ensure_all_finite=sparse.issparse(X),
+            y_numeric=True,
+        )
+        check_finite(X, "X")
         self.regressor_ = Ridge() if self.regressor is None else clone(self.regressor)
         if not has_fit_parameter(self.regressor_, "sample_weight"):
             raise DataError(

@@ -23,6 +23,7 @@ from esmlearn.over_sampling._thresholds import (
     positive_scores,
     threshold_splits,
 )
+from esmlearn.utils._finite import check_finite
 from esmlearn.utils._random import seed_unseeded
 
 
@@ -163,9 +164,11 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Raises
         ------
         DataError
-            If the target is constant.
+            If the target is constant, or a value is NaN or infinite.
         """
-        X, y = validate_data(self, X, y, y_numeric=True)
+        check_finite(np.asarray(y), "y")
+        X, y = validate_data(self, X, y, ensure_all_finite=False, y_numeric=True)
+        check_finite(X, "X")
         self.regions_ = make_regions(self.regions).fit(y)
         labels = self.regions_.region(y)
         self.classifiers_: dict[int, Any] = {}
