@@ -70,6 +70,7 @@ def _training():
 def _embedding():
     grid = result("grid_search")
     return {
+        "hand_rows": result("handwritten_study")["n_sequences"],
         "grid_distinct": grid["n_distinct"],
         "grid_computed": grid["n_computed_first_search"],
         "grid_again": grid["n_computed_second_search"],

@@ -3,6 +3,7 @@
 import re
 import shlex
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -18,6 +19,7 @@ PAGES = sorted(
     ]
     if not {"_build", "_drawn"} & set(path.relative_to(ROOT).parts)
 )
+_ASSIGNMENT = re.compile(r"\w+=")
 _NOT_RUN = re.compile(r"<!-- not run: (.+?) -->", re.DOTALL)
 
 
@@ -40,10 +42,11 @@ class Block:
         return self.language.startswith("{")
 
     def commands(self):
-        """Return the words of each command of a shell block."""
+        """Return the words of each command of a shell block, without variables that it is given."""
         lines = self.text.replace("\\\n", " ").splitlines()
-        parts = [part for line in lines for part in line.split("&&")]
-        return [words for part in parts if (words := shlex.split(part, comments=True))]
+        parts = [shlex.split(part, comments=True) for line in lines for part in line.split("&&")]
+        parts = [list(dropwhile(_ASSIGNMENT.match, words)) for words in parts]
+        return [[word for word in words if word != "&"] for words in parts if words]
 
 
 def blocks_of(page):
