@@ -11,6 +11,8 @@ from esmlearn.exceptions import DataError
 from esmlearn.io._files import open_text, write_text
 from esmlearn.utils._sequences import ALLOWED_CHARACTERS, check_sequences
 
+#: In any case. Not by upper() of what is read, which makes residues of other letters: "ß" is "SS".
+WRITTEN_CHARACTERS = ALLOWED_CHARACTERS | {c.lower() for c in ALLOWED_CHARACTERS}
 #: Titin, the longest human protein, has 35,213 residues; nothing real comes near this.
 MAX_LENGTH = 1_000_000
 
@@ -101,8 +103,8 @@ def _check_residues(
 ) -> None:
     """Refuse characters that are no residues, and sequences beyond the limit."""
     name = header.split(maxsplit=1)[0] if header else ""
-    if not ALLOWED_CHARACTERS.issuperset(text.upper()):
-        bad = next(c for c in text if c.upper() not in ALLOWED_CHARACTERS)
+    if not WRITTEN_CHARACTERS.issuperset(text):
+        bad = next(c for c in text if c not in WRITTEN_CHARACTERS)
         raise DataError(
             f"{path}, line {number}: record {name!r} has the character {bad!r}; expected amino "
             f"acids in one-letter code (20 residues, B J O U X Z, or . - *)."

@@ -14,7 +14,9 @@ from esmlearn.utils._paths import atomic_write
 
 
 @contextmanager
-def open_text(path: str | os.PathLike[str], *, max_line: int | None = None) -> Iterator[IO[str]]:
+def open_text(
+    path: str | os.PathLike[str], *, max_line: int | None = None, newline: str | None = None
+) -> Iterator[IO[str]]:
     """Open a UTF-8 text file, unpacking it when its first bytes say that it is compressed.
 
     Parameters
@@ -23,6 +25,9 @@ def open_text(path: str | os.PathLike[str], *, max_line: int | None = None) -> I
         The file; its content decides about gzip and zstd, not its name.
     max_line : int or None, default=None
         Longest line in bytes; None sets no limit.
+    newline : str or None, default=None
+        As of `open`: None reads every kind of line break as a line feed, an empty string leaves
+        them, which matters inside the cells of a table.
 
     Yields
     ------
@@ -39,7 +44,7 @@ def open_text(path: str | os.PathLike[str], *, max_line: int | None = None) -> I
     try:
         with (
             open_bytes(path, max_line=max_line) as raw,
-            TextIOWrapper(raw, encoding="utf-8-sig") as handle,
+            TextIOWrapper(raw, encoding="utf-8-sig", newline=newline) as handle,
         ):
             yield handle
     except UnicodeDecodeError as error:

@@ -10,9 +10,9 @@ import pandas as pd
 
 from esmlearn.exceptions import DataError
 from esmlearn.io._compressed import COMPRESSED_SUFFIXES
-from esmlearn.io._fasta import read_fasta
+from esmlearn.io._fasta import WRITTEN_CHARACTERS, read_fasta
 from esmlearn.io._tables import read_table
-from esmlearn.utils._sequences import ALLOWED_CHARACTERS, check_sequences
+from esmlearn.utils._sequences import check_sequences
 
 Task = Literal["auto", "regression", "classification"]
 
@@ -214,7 +214,7 @@ def _check_proteins(
             raise DataError(
                 f"{path}: row {row} (id {ids[row]!r}) has no sequence; remove the row or add one."
             )
-        bad = next((c for c in given if c.upper() not in ALLOWED_CHARACTERS), None)
+        bad = next((c for c in given if c not in WRITTEN_CHARACTERS), None)
         if bad is not None:
             raise DataError(
                 f"{path}: row {row} (id {ids[row]!r}) has the sequence {given[:30]!r} with the "

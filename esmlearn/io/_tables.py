@@ -1,7 +1,9 @@
 """Tables: CSV, TSV and parquet, read strictly and written whole."""
 
+import csv
 import os
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -76,7 +78,7 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def _read_text(path: str | os.PathLike[str], separator: str) -> pd.DataFrame:
-    with open_text(path, max_line=_MAX_LINE) as handle:
+    with open_text(path, max_line=_MAX_LINE, newline="") as handle:
         try:
             table = pd.read_csv(
                 handle, sep=separator, dtype=str, keep_default_na=False, na_values=[""]
@@ -120,4 +122,17 @@ def write_table(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
             table.to_parquet(temporary, index=False)
         return
     with write_text(path) as handle:
-        table.to_csv(handle, sep=_SEPARATORS[kind], index=False, lineterminator="\n")
+        table.to_csv(
+            handle,
+            sep=_SEPARATORS[kind],
+            index=False,
+            lineterminator="\n",
+            quoting=quoting_of(table),
+        )
+
+
+def quoting_of(table: pd.DataFrame) -> Literal[0, 2]:
+    """Return how to quote a table: csv leaves a lone carriage return bare, which ends a row."""
+    texts = table.select_dtypes(["object", "string"])
+    bare = any(texts[name].astype(str).str.contains("\r", regex=False).any() for name in texts)
+    return csv.QUOTE_NONNUMERIC if bare else csv.QUOTE_MINIMAL

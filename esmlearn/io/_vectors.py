@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from esmlearn.exceptions import DataError
+from esmlearn.io._tables import quoting_of
 from esmlearn.utils._optional import import_optional
 from esmlearn.utils._paths import atomic_write
 
@@ -112,13 +113,15 @@ def _open_npy(path: Path, n_rows: int, features: list[str]) -> Iterator[VectorWr
         # the ids appear first: whoever sees the array has them
         temporary = stack.enter_context(atomic_write(ids_path(path)))
         names = stack.enter_context(open(temporary, "w", encoding="utf-8", newline=""))
-        rows = csv.writer(names, lineterminator="\n")
-        rows.writerow(["id"])
+        pd.DataFrame(columns=["id"]).to_csv(names, index=False, lineterminator="\n")
         np.lib.format.write_array_header_1_0(array, header)
 
         def write(ids: Sequence[str], vectors: np.ndarray) -> None:
             array.write(memoryview(vectors).cast("B"))
-            rows.writerows([i] for i in ids)
+            rows = pd.DataFrame({"id": list(ids)})
+            rows.to_csv(
+                names, index=False, header=False, lineterminator="\n", quoting=quoting_of(rows)
+            )
 
         yield _Function(write)
 
@@ -170,8 +173,14 @@ def _open_text(path: Path, n_rows: int, features: list[str]) -> Iterator[VectorW
             nonlocal first
             table = pd.DataFrame(vectors, columns=features)
             table.insert(0, "id", list(ids))
-            separator = _SEPARATORS[path.suffix]
-            table.to_csv(file, sep=separator, index=False, header=first, lineterminator="\n")
+            table.to_csv(
+                file,
+                sep=_SEPARATORS[path.suffix],
+                index=False,
+                header=first,
+                lineterminator="\n",
+                quoting=quoting_of(table),
+            )
             first = False
 
         yield _Function(write)

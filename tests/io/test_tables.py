@@ -1,3 +1,4 @@
+import csv
 import gzip
 
 import numpy as np
@@ -50,6 +51,7 @@ def test_a_table_takes_its_sequences_from_fasta_by_id(tmp_path):
         ("id,sequence,tm\nP1,MKV,1\n,MKL,2\n", "row 1 has no 'id'"),
         ("id,sequence,tm\nP1,MKV,1\nP2,,2\n", r"row 1 \(id 'P2'\) has no sequence"),
         ("id,sequence,tm\nP1,hello world,1\nP2,M,2\n", r"row 0 \(id 'P1'\).*'hello world'.*' '"),
+        ("id,sequence,tm\nP1,MK\u00df,1\nP2,M,2\n", r"row 0 \(id 'P1'\).*the character '\u00df'"),
         ("id,sequence,tm\nP1,MKV,1\nP2,MKL,\nP3,ML,3\n", r"tm: row 1 \(id 'P2'\) has no value"),
         ("id,sequence,tm\nP1,MKV,1\nP2,MKL,inf\nP3,ML,3\n", r"row 1 \(id 'P2'\) is inf"),
         ("id,sequence,tm\nP1,MKV,1\nP2,MKL,hot\nP3,ML,3\n", r"row 1 \(id 'P2'\) is 'hot'"),
@@ -64,6 +66,16 @@ def test_bad_tables_are_named_with_row_and_value(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         read_proteins(path, target="tm", min_sequences=2)
+
+
+def test_line_breaks_inside_cells_stay_what_they_are(tmp_path):
+    ids = ["two\nlines", "carriage\rreturn", "both\r\n"]
+    write_table(tmp_path / "t.csv", pd.DataFrame({"id": ids, "sequence": ["MKV"] * 3}))
+    assert read_table(tmp_path / "t.csv")["id"].tolist() == ids
+    with open(tmp_path / "t.csv", newline="") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == ids
+    (tmp_path / "t.csv").write_bytes(b"id,sequence\r\nP1,MKV\rP2,MST\r\n")
+    assert read_table(tmp_path / "t.csv")["sequence"].tolist() == ["MKV", "MST"]
 
 
 def test_unknown_formats_are_refused(tmp_path):
