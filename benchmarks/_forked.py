@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _POLL_SECONDS = 0.002
+_HELD_UP_SECONDS = 0.5
 
 
 def start(function: Callable[..., Any], *arguments: Any) -> int:
@@ -33,15 +34,20 @@ def start(function: Callable[..., Any], *arguments: Any) -> int:
 
 
 def wait(pid: int, seconds: float) -> int | None:
-    """Wait for a child; return its exit code (negative for a signal), or None where it runs on."""
-    deadline = time.monotonic() + seconds
+    """Wait for a child; return its exit code (negative for a signal), or None where it runs on.
+
+    While this process is itself held up (stopped, or waiting for a processor) no time passes.
+    """
+    passed, last = 0.0, time.monotonic()
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        if time.monotonic() >= deadline:
+        if passed >= seconds:
             return None
-        time.sleep(_POLL_SECONDS)
+        time.sleep(min(_POLL_SECONDS, seconds))
+        now = time.monotonic()
+        passed, last = passed + min(now - last, _HELD_UP_SECONDS), now
 
 
 def kill(pid: int) -> int:

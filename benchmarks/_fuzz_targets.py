@@ -43,37 +43,43 @@ class Target:
         Returns a good file, which is damaged.
     words : tuple of bytes
         What files of this kind are made of.
+    weight : float
+        Share of inputs, relative to others; less where each takes long.
     """
 
     run: Callable[[bytes, Path], None]
     seed: Callable[[], bytes]
     words: tuple[bytes, ...]
+    weight: float = 1.0
 
 
 # Files -------------------------------------------------------------------------------------------
 
 
-def damaged(target: Target) -> st.SearchStrategy[bytes]:
-    """Return files: good ones with some damage, words in any order, and any bytes at all."""
+def damaged(target: Target) -> st.SearchStrategy[list[bytes]]:
+    """Return files: a good one after one damage, two, and so on; words in any order; any bytes."""
     seed = target.seed()
     piece = st.one_of(st.sampled_from(target.words), st.binary(min_size=1, max_size=8))
     how = st.sampled_from(["over", "over", "insert", "cut"])
-    edits = st.lists(st.tuples(st.integers(0, len(seed)), how, piece), min_size=1, max_size=4)
+    edit = st.tuples(st.integers(0, len(seed)), how, piece)
     return st.one_of(
-        edits.map(lambda chosen: apply(seed, chosen)),
-        edits.map(lambda chosen: apply(seed, chosen[:1])),
-        st.integers(0, len(seed)).map(lambda end: seed[:end]),
-        st.lists(piece, max_size=30).map(b"".join),
-        st.binary(max_size=200),
+        st.lists(edit, min_size=1, max_size=6).map(lambda edits: _one_by_one(seed, edits)),
+        st.lists(st.integers(0, len(seed)), min_size=1, max_size=4, unique=True).map(
+            lambda ends: [seed[:end] for end in ends]
+        ),
+        st.lists(piece, max_size=30).map(lambda pieces: [b"".join(pieces), b"".join(pieces[1:])]),
+        st.binary(max_size=200).map(lambda data: [data]),
     )
 
 
-def apply(data: bytes, edits: list[tuple[int, str, bytes]]) -> bytes:
-    """Write over, insert, or cut pieces out."""
+def _one_by_one(data: bytes, edits: list[tuple[int, str, bytes]]) -> list[bytes]:
+    """Write over, insert, or cut out pieces; return the file after each."""
+    files = []
     for start, how, piece in edits:
         stop = start if how == "insert" else start + len(piece)
         data = data[:start] + (b"" if how == "cut" else piece) + data[stop:]
-    return data
+        files.append(data)
+    return files
 
 
 def _write(data: bytes, folder: Path, name: str) -> Path:
@@ -227,7 +233,19 @@ def _read(opened: EmbeddingCache) -> None:
 
 
 _SQL = (b"CREATE TABLE", b"vector", b"space", b"\x00" * 8, b"\xff" * 8, b"SQLite format 3\x00")
-_PROTEIN = (b">", b">P1\n", b"\n", b"\r\n", b"MKV", b"-*.", b"\x00", b"\xff", b"\xef\xbb\xbf", b";")
+_PROTEIN = (
+    b">",
+    b">P1\n",
+    b"\n",
+    b"\r\n",
+    b"MKV",
+    b"-*.",
+    b"\xc3\x9f",
+    b"\x00",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b";",
+)
 _CELLS = (
     b",",
     b"\t",
@@ -249,12 +267,12 @@ TARGETS = {
     "fasta.zst": Target(fasta, _zstd, (b"\x28\xb5\x2f\xfd",)),
     "csv": Target(table_of(".csv"), lambda: _rows(b","), _CELLS),
     "tsv": Target(table_of(".tsv"), lambda: _rows(b"\t"), _CELLS),
-    "parquet": Target(table_of(".parquet"), _parquet, (b"PAR1", b"\x00" * 8)),
+    "parquet": Target(table_of(".parquet"), _parquet, (b"PAR1", b"\x00" * 8), 0.5),
     "clstr": Target(
         clstr, lambda: _CLSTR, (b">Cluster 0\n", b"\t", b", >", b"... *", b"0aa", b"\n")
     ),
     "clusters.tsv": Target(pairs, lambda: b"0\t0\n0\t1\n2\t2\n2\t3\n4\t4\n4\t5\n", _NUMBERS),
     "hits.m8": Target(hits, lambda: b"0\t1\t55\t20\t30\t1\t30\n" * 5, _NUMBERS),
-    "cache index": Target(index, lambda: _cache()[0], _SQL),
-    "cache vectors": Target(vectors, lambda: _cache()[1], (b"\x00" * 4, b"\xff" * 4)),
+    "cache index": Target(index, lambda: _cache()[0], _SQL, 0.5),
+    "cache vectors": Target(vectors, lambda: _cache()[1], (b"\x00" * 4, b"\xff" * 4), 0.3),
 }

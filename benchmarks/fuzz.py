@@ -11,6 +11,7 @@ input that shows them; the script then ends with exit code 1.
 
 import argparse
 import logging
+import math
 import sys
 import tempfile
 import time
@@ -31,10 +32,11 @@ def main() -> int:
     options = parse_arguments()
     logging.disable()  # of damage that is expected
     warnings.simplefilter("error", RuntimeWarning)  # a number that does not fit
-    each = -(-options.inputs // len(options.targets))
+    weights = sum(TARGETS[name].weight for name in options.targets)
     found: dict[str, Any] = {}
     for name in options.targets:
-        found[name] = fuzz(TARGETS[name], each, options.seed)
+        number = math.ceil(options.inputs * TARGETS[name].weight / weights)
+        found[name] = fuzz(TARGETS[name], number, options.seed)
         print(name, found[name], flush=True)
     n_inputs = sum(line["inputs"] for line in found.values())
     result = {"machine": machine(), "seed": options.seed, "inputs": n_inputs, "targets": found}
@@ -75,25 +77,26 @@ def _round(
 
     @with_seed(seed)
     @settings(
-        max_examples=number,
+        max_examples=max(1, number // 2),
         deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
     @given(damaged(target))
-    def run(data: bytes) -> None:
-        counts["inputs"] += 1
-        try:
-            target.run(data, folder)
-            counts["taken"] += 1
-        except EsmlearnError:
-            counts["refused"] += 1
-        except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            name = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
-            first = {"message": str(error)[:300], "input": repr(data)[:2000], "times": 0}
-            defects.setdefault(name, first)["times"] += 1
+    def run(files: list[bytes]) -> None:
+        for data in files:
+            counts["inputs"] += 1
+            try:
+                target.run(data, folder)
+                counts["taken"] += 1
+            except EsmlearnError:
+                counts["refused"] += 1
+            except Exception as error:
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                name = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
+                first = {"message": str(error)[:300], "input": repr(data)[:2000], "times": 0}
+                defects.setdefault(name, first)["times"] += 1
 
     run()
 

@@ -5,9 +5,11 @@
 
 Distinct proteins are drawn once; smaller sets are parts of larger ones. All of them go through
 redundancy removal, the all-against-all graph, folds, an exact audit of a sample of test rows, and
-embedding into an array on disk with the bundled model (a second time from the cache). Each stage at
-each size runs in a process of its own, whose descendants count. What was measured is kept in the
-working directory, so that the script goes on where it was stopped.
+embedding into an array on disk with the bundled model (a second time from the cache). Beside that
+stand what serves larger sets: folds of linear-time clusters, and folds from the graph of their
+representatives alone, each audited as well. Each stage at each size runs in a process of its own,
+whose descendants count. What was measured is kept in the working directory, so that the script goes
+on where it was stopped.
 
 ``--quick`` tries every step on a few proteins; its figures mean nothing.
 """
@@ -28,7 +30,8 @@ from _scale_stages import STAGES
 from esmlearn.io import read_fasta, write_fasta
 
 STAGES_SCRIPT = Path(__file__).with_name("_scale_stages.py")
-OF_ENGINE = ("graph", "folds", "audit")
+OF_ENGINE = ("graph", "folds", "audit", "representatives", "audit_representatives")
+GOES_ON_FROM = {"folds": "graph", "embed_again": "embed"}  # finds in the cache what that one left
 
 
 def main() -> None:
@@ -52,6 +55,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", default=[7500, 15000, 30000, 60000])
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--engine", default="diamond", help="engine of the graph")
+    parser.add_argument(
+        "--mode",
+        choices=["very-sensitive", "ultra-sensitive"],
+        default="very-sensitive",
+        help="mode of DIAMOND, at all sizes",
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sample", type=int, default=100, help="test rows that are audited")
     parser.add_argument("--again", action="store_true", help="measure anew what was measured")
@@ -77,15 +86,23 @@ def draw(data: Path, sizes: list[int], work: Path) -> None:
 def measure(options: argparse.Namespace, work: Path, stage: str, size: int) -> None:
     """Run a stage in a process of its own and keep what it cost."""
     folder = work / str(size)
-    name = f"{stage}-{options.engine}" if stage in OF_ENGINE else stage
+    engine = options.engine + (f"-{options.mode}" if options.engine == "diamond" else "")
+    name = f"{stage}-{engine}" if stage in OF_ENGINE else stage
     kept = folder / f"{name}.json"
     if kept.exists() and not options.again:
         return
-    cache = folder / (f"graphs-{options.engine}" if stage in OF_ENGINE else "embeddings")
-    if stage in ("graph", "embed"):  # what they compute must not be there already
+    cache = folder / f"cache-{name.replace(stage, GOES_ON_FROM.get(stage, stage))}"
+    if stage not in GOES_ON_FROM:  # what it computes must not be there already
         shutil.rmtree(cache, ignore_errors=True)
     command = [sys.executable, str(STAGES_SCRIPT), stage, str(folder), "--engine", options.engine]
-    command += ["--threads", str(options.threads), "--sample", str(options.sample)]
+    command += [
+        "--mode",
+        options.mode,
+        "--threads",
+        str(options.threads),
+        "--sample",
+        str(options.sample),
+    ]
     environment = {"OMP_NUM_THREADS": str(options.threads), "ESMLEARN_CACHE": str(cache)}
     output, cost = run_measured(command, environment=environment)
     line = {"n": size, "threads": options.threads, **cost, **json.loads(output.splitlines()[-1])}
