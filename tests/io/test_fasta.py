@@ -26,7 +26,7 @@ def test_records_are_read_with_ids_descriptions_and_lines(tmp_path):
 
 
 def test_gzip_is_recognised_by_content_not_by_name(tmp_path):
-    path = _write(tmp_path, gzip.compress(b">P1\nMKV\n"), "x.fasta")
+    path = _write(tmp_path, gzip.compress(b">P1\nMKV\n", mtime=0), "x.fasta")
     assert read_fasta(path)["id"].tolist() == ["P1"]
 
 
@@ -43,7 +43,7 @@ def test_gzip_is_recognised_by_content_not_by_name(tmp_path):
         (">P1\nMKV\nMK1V\n", "line 3: record 'P1' has the character '1'"),
         (">P1\nMK\u00df\n", "line 2: record 'P1' has the character '\u00df'"),
         (b">P1\nMK\xffV\n", "is no UTF-8 text"),
-        (gzip.compress(b">P1\nMKV\n")[:-9], "damaged gzip"),
+        (gzip.compress(b">P1\nMKV\n", mtime=0)[:-9], "damaged gzip"),
     ],
 )
 def test_bad_files_are_named_with_line_and_value(tmp_path, content, message):
@@ -64,7 +64,7 @@ def test_limits_keep_memory_bounded(tmp_path):
         read_fasta(path, max_length=20)
     with pytest.raises(DataError, match="more than 1 records"):
         read_fasta(path, max_records=1)
-    one_line = _write(tmp_path, gzip.compress(b">P1\n" + b"A" * 5_000_000), "bomb.gz")
+    one_line = _write(tmp_path, gzip.compress(b">P1\n" + b"A" * 5_000_000, mtime=0), "bomb.gz")
     with pytest.raises(DataError, match="a line of more than"):
         read_fasta(one_line, max_length=1000)
 
@@ -96,7 +96,7 @@ def test_zstd_without_its_library_names_the_extra(tmp_path, monkeypatch):
 
 def test_files_that_unpack_to_nonsense_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("esmlearn.io._compressed._ALWAYS_ALLOWED", 10_000)
-    many = gzip.compress(b">P1\nMKV\n" * 200_000)
+    many = gzip.compress(b">P1\nMKV\n" * 200_000, mtime=0)
     with pytest.raises(DataError, match=r"unpacks to more than .* 300 times its size"):
         for _ in iter_fasta(_write(tmp_path, many)):
             pass
