@@ -76,7 +76,9 @@ def _refine(ledger: "_Ledger") -> tuple[NDArray[np.int64], float]:
 
 
 def signed_deviations(
-    held: NDArray[np.float64], fractions: NDArray[np.float64]
+    held: NDArray[np.float64],
+    fractions: NDArray[np.float64],
+    whole: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return how far each fold is from even, over what is tolerated.
 
@@ -86,6 +88,8 @@ def signed_deviations(
         Rows of each stratum in each fold.
     fractions : ndarray of shape (n_folds,)
         Share of all rows that each fold is to hold.
+    whole : ndarray of shape (n_strata,), default=None
+        The share of each stratum that a fold is to hold; None: that of all folds together.
 
     Returns
     -------
@@ -98,7 +102,7 @@ def signed_deviations(
         return np.full((len(held), held.shape[1] + 1), np.inf)
     wanted = fractions * total
     of_size = (size - wanted) / np.maximum(SIZE_TOLERANCE * wanted, 1)
-    of_share = held / size[:, None] - held.sum(axis=0) / total
+    of_share = held / size[:, None] - (held.sum(axis=0) / total if whole is None else whole)
     of_share /= np.maximum(SHARE_TOLERANCE, 1 / size)[:, None]
     return np.column_stack([of_share, of_size])
 

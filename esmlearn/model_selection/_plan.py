@@ -1,7 +1,9 @@
 """From a homology graph to folds that cannot leak."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,8 @@ from scipy.sparse.csgraph import connected_components
 
 from esmlearn.exceptions import InsufficientComponentsError
 from esmlearn.model_selection._assignment import assign_atoms, signed_deviations
-from esmlearn.model_selection._cover import crossing_edges, minimum_vertex_cover
 from esmlearn.model_selection._cutting import cut_component
+from esmlearn.model_selection._drop import partitions
 from esmlearn.model_selection._rebalance import rebalance
 
 # The pieces of a cut hold at most a fold over these numbers; smaller pieces balance better and cost
@@ -61,11 +63,12 @@ class FoldPlan:
         return 1 - float(np.mean(kept))
 
     def deviation(self, counts: NDArray[np.int64], fractions: NDArray[np.float64]) -> float:
-        """Return the largest deviation from even folds, over its tolerance."""
+        """Return the largest deviation from folds like the whole set, over its tolerance."""
         kept = self.fold >= 0
         held = np.zeros((len(fractions), counts.shape[1]))
         np.add.at(held, self.fold[kept], counts[kept])
-        return float(np.abs(signed_deviations(held, fractions)).max())
+        whole = counts.sum(axis=0) / counts.sum()
+        return float(np.abs(signed_deviations(held, fractions, whole)).max())
 
 
 @dataclass(frozen=True)
@@ -112,15 +115,16 @@ class FoldPlanner:
             raise _large_component_error(size, limit)
         seed = 0 if self.rng is None else int(self.rng.randint(2**31 - 1))
         draw = None if self.rng is None else int(self.rng.randint(2**31 - 1))
-        best, least = None, np.inf
+        best, least, even = None, np.inf, False
         for refinement in REFINEMENTS if self.on_large_component != "error" else (1.0,):
             atom, record = self._cut(adjacency, counts, component, limit / refinement, seed)
-            plan = self._finish(adjacency, counts, purge, atom, record, draw)
-            deviation = plan.deviation(counts, self.fractions)
-            cost = plan.loss(counts) + LOSS_PER_DEVIATION * max(deviation - 1, 0)
-            if cost < least:
-                best, least = plan, cost
-            if deviation <= 1:
+            for plan in self._plans(adjacency, counts, purge, atom, record, draw):
+                deviation = plan.deviation(counts, self.fractions)
+                cost = plan.loss(counts) + LOSS_PER_DEVIATION * max(deviation - 1, 0)
+                if cost < least:
+                    best, least = plan, cost
+                even = even or deviation <= 1
+            if even:
                 break
         if best is None and counts.shape[1] > 1:
             return self._plan_by_size(adjacency, counts, purge)
@@ -181,7 +185,7 @@ class FoldPlanner:
         """Return the rows of a piece: what fits the smallest fold."""
         return limit * self.fractions.min() / self.fractions.max()
 
-    def _finish(
+    def _plans(
         self,
         adjacency: csr_array,
         counts: NDArray[np.int64],
@@ -189,25 +193,20 @@ class FoldPlanner:
         atom: NDArray[np.intp],
         record: dict[str, Any],
         draw: int | None,
-    ) -> FoldPlan:
-        """Assign atoms; in the mode "drop" set rows aside until no edge joins two folds."""
+    ) -> Iterator[FoldPlan]:
+        """Yield the plans that atoms lead to: one, or several in the mode "drop"."""
         rng = None if draw is None else np.random.RandomState(draw)
-        if self.on_large_component != "drop" or not record["n_pieces"]:
+        fold = self._assign(atom, counts, rng)
+        if not record["n_pieces"]:
+            yield FoldPlan(fold, adjacency if purge is None else purge, record)
+        elif self.on_large_component == "drop":
+            limit = self.fractions.max() * counts.sum()
+            deal = partial(self._assign, rng=rng)
+            for dealt, method in partitions(adjacency, counts, fold, limit, deal):
+                yield FoldPlan(dealt, adjacency, {**record, "cover_method": method})
+        else:
             joined = adjacency if purge is None else purge
-            fold = self._assign(atom, counts, rng)
-            if record["n_pieces"]:
-                fold = rebalance(joined, fold, counts, self.fractions)
-            return FoldPlan(fold, joined, record)
-        rows = counts.sum(axis=1)
-        edges = crossing_edges(adjacency, atom)
-        cover, method = minimum_vertex_cover(edges, rows)
-        kept = np.ones(len(rows), dtype=bool)
-        kept[cover] = False
-        inner = adjacency[kept][:, kept]
-        fold = np.full(len(rows), -1, dtype=np.intp)
-        fold[kept] = self._assign(connected_components(inner, directed=False)[1], counts[kept], rng)
-        fold = _take_back(adjacency, fold, rows)
-        return FoldPlan(fold, adjacency, {**record, "cover_method": method})
+            yield FoldPlan(rebalance(joined, fold, counts, self.fractions), joined, record)
 
     def _assign(
         self,
@@ -222,21 +221,6 @@ class FoldPlanner:
         return assign_atoms(per_atom, self.fractions, rng=rng, largest_first=self.largest_first)[
             atom
         ]
-
-
-def _take_back(
-    adjacency: csr_array, fold: NDArray[np.intp], rows: NDArray[np.int64]
-) -> NDArray[np.intp]:
-    """Give set-aside nodes whose kept homologs are all in one fold back to that fold."""
-    fold = fold.copy()
-    for v in np.flatnonzero(fold < 0):
-        neighbours = fold[adjacency.indices[adjacency.indptr[v] : adjacency.indptr[v + 1]]]
-        homes = np.unique(neighbours[neighbours >= 0])
-        if len(homes) == 1:
-            fold[v] = homes[0]
-        elif not len(homes):
-            fold[v] = np.bincount(fold[fold >= 0], weights=rows[fold >= 0]).argmin()
-    return fold
 
 
 def too_few_components(found: int, needed: int, what: str) -> InsufficientComponentsError:

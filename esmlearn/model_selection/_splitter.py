@@ -107,8 +107,9 @@ class CDHitGroupSplitter(PlannedSplitter):
     on_large_component : {"purge", "drop", "error"}, default="purge"
         What to do about a component larger than a fold (or one that alone prevents even folds at
         a cost of few training rows). ``"purge"`` cuts it, and leaves the homologs of a test fold
-        out of its training part. ``"drop"`` cuts it and sets aside the fewest rows such that no
-        homology joins two folds. ``"error"`` refuses.
+        out of its training part. ``"drop"`` cuts it and sets aside as few rows as it can such that
+        no homology joins two folds and every fold is still like the whole set; with
+        ``stratify=False`` fewer. ``"error"`` refuses.
     stratify : "auto", bool, array-like of shape (n_rows,) or regions, default="auto"
         What is spread evenly. ``"auto"``: y, if given; a number with more than 20 distinct or with
         fractional values is cut into deciles with finer bins in the tails, anything else is

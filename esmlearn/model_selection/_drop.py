@@ -1,0 +1,94 @@
+"""Folds that no homology joins, at the cost of rows that are set aside."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from esmlearn.model_selection._assignment import SHARE_TOLERANCE
+from esmlearn.model_selection._cover import crossing_edges, minimum_vertex_cover, shrink_cover
+
+MAX_EMPHASES = 5
+EMPHASIS = 1.4
+
+Deal = Callable[[NDArray[np.intp], NDArray[np.int64]], NDArray[np.intp]]
+
+
+def partitions(
+    adjacency: csr_array,
+    counts: NDArray[np.int64],
+    fold: NDArray[np.intp],
+    limit: float,
+    deal: Deal,
+) -> Iterator[tuple[NDArray[np.intp], str]]:
+    """Yield ways to set rows aside so that no edge joins two folds.
+
+    The first sets fewest rows aside. Those come from the seam of a large component, so that their
+    strata may be missing from all folds alike; in each further way it costs more to set rows of
+    these strata aside.
+
+    Parameters
+    ----------
+    adjacency : csr_array of shape (n_nodes, n_nodes)
+        Who is a homolog of whom.
+    counts : ndarray of shape (n_nodes, n_strata)
+        Rows of each stratum that a node stands for.
+    fold : ndarray of shape (n_nodes,)
+        A fold for every node.
+    limit : float
+        The most rows of a fold.
+    deal : callable
+        Takes the component of each node that is kept and its counts; returns its fold.
+
+    Yields
+    ------
+    fold : ndarray of shape (n_nodes,)
+        -1 is set aside.
+    method : str
+        How the first cover was found, see `minimum_vertex_cover`.
+    """
+    rows, emphasis = counts.sum(axis=1), np.ones(counts.shape[1])
+    cover, method = minimum_vertex_cover(crossing_edges(adjacency, fold), rows)
+    fold = fold.copy()
+    fold[cover] = -1
+    for _ in range(MAX_EMPHASES):
+        fold = shrink_cover(adjacency, fold, rows, counts @ emphasis, limit)
+        yield _dealt_again(adjacency, counts, fold, deal), method
+        missing = _missing(counts, fold >= 0)
+        if np.abs(missing).max() <= 1:
+            break
+        emphasis *= EMPHASIS ** np.clip(missing, -1, 1)
+        emphasis /= emphasis.min()
+
+
+def _missing(counts: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return by how much each stratum's share fell among what is kept, over what is tolerated."""
+    whole, left = counts.sum(axis=0), counts[kept].sum(axis=0)
+    return (whole / whole.sum() - left / left.sum()) / SHARE_TOLERANCE
+
+
+def _dealt_again(
+    adjacency: csr_array, counts: NDArray[np.int64], fold: NDArray[np.intp], deal: Deal
+) -> NDArray[np.intp]:
+    """Return folds of the components of what is kept, and of what may come back to them."""
+    kept = fold >= 0
+    component = connected_components(adjacency[kept][:, kept], directed=False)[1]
+    fold = np.full(len(fold), -1, dtype=np.intp)
+    fold[kept] = deal(component, counts[kept])
+    return _take_back(adjacency, fold, counts.sum(axis=1))
+
+
+def _take_back(
+    adjacency: csr_array, fold: NDArray[np.intp], rows: NDArray[np.int64]
+) -> NDArray[np.intp]:
+    """Give set-aside nodes whose kept homologs are all in one fold back to that fold."""
+    for v in np.flatnonzero(fold < 0):
+        neighbours = fold[adjacency.indices[adjacency.indptr[v] : adjacency.indptr[v + 1]]]
+        homes = np.unique(neighbours[neighbours >= 0])
+        if len(homes) == 1:
+            fold[v] = homes[0]
+        elif not len(homes):
+            fold[v] = np.bincount(fold[fold >= 0], weights=rows[fold >= 0]).argmin()
+    return fold
