@@ -157,6 +157,7 @@ TAIL = {
     "random +1000 %": "random copies, +1000 %",
     "DenseWeight 1.0": "DenseWeight",
     "ensemble of balanced sets": "ensemble of balanced sets (REBAGG)",
+    "two stages, break-even": "`TwoStageRegressor` (default)",
     "two stages, beta 0.5": "`TwoStageRegressor`, beta 0.5",
     "two stages, beta 1.0": "`TwoStageRegressor`, beta 1",
     "two stages + random, beta 0.5": "`TwoStageRegressor`, beta 0.5, and copies +300 %",
