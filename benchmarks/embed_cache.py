@@ -1,68 +1,94 @@
 """What the embedding cache costs and gives, beside reading the same bytes with NumPy.
 
-python benchmarks/embed_cache.py --data proteins.fasta.gz
-python benchmarks/embed_cache.py --data proteins.fasta.gz --quick
+Warm: a transform that finds every vector, against ``np.load`` of a .npy file of as many bytes into
+new memory, both with the file's pages in memory, in turns in one process; several processes. The
+first transform of a process checks and hashes the sequences and reads the index; later ones know
+them. Cold: computing with an empty cache against computing without one, in turns.
+
+    python benchmarks/embed_cache.py --data proteins.fasta.gz
+    python benchmarks/embed_cache.py --data proteins.fasta.gz --quick
 """
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
-from _report import write_result
+from _embed_cache_reader import timed
+from _report import spread, write_result
 from embed_speed import describe_processor, read_sequences
 
 from esmlearn.embedding import EmbeddingCache, ESMEmbedder, write_untrained_checkpoint
 from esmlearn.utils._sequences import sequence_digest
 
-
-def timed(call):
-    start = time.perf_counter()
-    result = call()
-    return time.perf_counter() - start, result
+READER = Path(__file__).with_name("_embed_cache_reader.py")
 
 
-def warm(folder, sequences, width, repeats):
-    """Time a transform that finds everything, and NumPy reading as many bytes, in turns."""
-    path = write_untrained_checkpoint(folder, n_layers=1, width=width, n_heads=20)
-    cache = EmbeddingCache(folder / "warm")
-    embedder = ESMEmbedder(path, cache=cache)
+def fill(folder, model, sequences, width):
+    """Write vectors into a cache, longest protein first as computing does, and into a .npy file."""
     vectors = np.random.default_rng(0).normal(size=(len(sequences), width)).astype(np.float32)
-    for start in range(0, len(sequences), 1000):
-        block = slice(start, start + 1000)
-        digests = [sequence_digest(s) for s in sequences[block]]
-        cache.put(embedder.fingerprint(), digests, vectors[block])
-    plain = folder / "plain.npy"
-    np.save(plain, vectors)
-    times = {"transform": [], "numpy": []}
-    for _ in range(repeats):
-        seconds, read = timed(lambda: np.load(plain))
-        times["numpy"].append(seconds)
-        seconds, ours = timed(lambda: embedder.transform(sequences))
-        times["transform"].append(seconds)
-    if embedder.n_computed_ or not np.array_equal(ours, read):
-        raise AssertionError("the warm transform computed something or read it wrong")
-    return times
+    np.save(folder / "plain.npy", vectors)
+    (folder / "sequences.json").write_text(json.dumps(sequences))
+    space = ESMEmbedder(model).fingerprint()
+    order = np.argsort([-len(s) for s in sequences], kind="stable")
+    with EmbeddingCache(folder / "warm") as cache:
+        for start in range(0, len(order), 1000):
+            block = order[start : start + 1000]
+            cache.put(space, [sequence_digest(sequences[i]) for i in block], vectors[block])
+
+
+def warm(folder, sequences, width, repeats, processes):
+    """Time processes that find everything."""
+    model = write_untrained_checkpoint(folder, n_layers=1, width=width, n_heads=20)
+    fill(folder, model, sequences, width)
+    names = ("warm", "sequences.json", "plain.npy")
+    command = [sys.executable, READER, model, *(folder / name for name in names), str(repeats)]
+    times, torch_imported = {"numpy": [], "first": [], "again": []}, False
+    for _ in range(processes):
+        done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, check=True)
+        result = json.loads(done.stdout)
+        torch_imported |= result["torch_imported"]
+        for name, values in result["times"].items():
+            times[name] += values
+    return {"torch_imported": torch_imported, **compare(times, "numpy")}
 
 
 def cold(folder, sequences, repeats):
-    """Time computing with and without a cache, in turns; the model is that of ESM-2 8M."""
+    """Time computing with and without a cache, and with each protein twice; ESM-2 8M's shape."""
     path = write_untrained_checkpoint(folder)
-    times = {"no cache": [], "cold cache": []}
+    times = {"no cache": [], "cold cache": [], "each twice": []}
     ESMEmbedder(path, cache=None).transform(sequences[:2])
     for repeat in range(repeats):
         none = ESMEmbedder(path, cache=None)
         some = ESMEmbedder(path, cache=folder / f"cold{repeat}")
-        times["no cache"].append(timed(lambda e=none: e.transform(sequences))[0])
-        times["cold cache"].append(timed(lambda e=some: e.transform(sequences))[0])
-    return times
+        for name, embedder, X in (
+            ("no cache", none, sequences),
+            ("cold cache", some, sequences),
+            ("each twice", none, sequences * 2),
+        ):
+            times[name].append(timed(lambda e=embedder, X=X: e.transform(X))[:2])
+            if embedder.n_computed_ != len(set(sequences)):
+                raise AssertionError("a duplicate was computed")
+    return compare(times, "no cache")
 
 
-def ratio(times, a, b):
-    medians = {key: float(np.median(values)) for key, values in times.items()}
-    return {"seconds": times, "medians": medians, "ratio": medians[a] / medians[b]}
+def compare(times, base):
+    """Return spreads of clock and processor times, and ratios of medians to those of `base`."""
+    table = {
+        name: {
+            kind: spread([value[column] for value in values])
+            for column, kind in enumerate(("clock", "processor"))
+        }
+        for name, values in times.items()
+    }
+    ratios = {
+        name: {kind: figures[kind]["median"] / table[base][kind]["median"] for kind in figures}
+        for name, figures in table.items()
+    }
+    return {"seconds": table, f"times_{base.replace(' ', '_')}": ratios}
 
 
 def main():
@@ -71,33 +97,28 @@ def main():
     )
     parser.add_argument("--data", type=Path, required=True, help="CSV or FASTA of real proteins")
     parser.add_argument("--n-warm", type=int, default=60_000)
-    parser.add_argument("--n-cold", type=int, default=100)
+    parser.add_argument("--n-cold", type=int, default=60)
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=3)
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.n_warm, arguments.n_cold, arguments.repeats = 2000, 5, 2
+        arguments.n_warm, arguments.n_cold, arguments.repeats = 6000, 5, 2
     sequences = read_sequences(arguments.data, max(arguments.n_warm, arguments.n_cold))
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        chosen = sequences[: arguments.n_warm]
         result = {
             "machine": describe_processor(),
-            "n_warm": min(arguments.n_warm, len(sequences)),
-            "warm": ratio(
-                warm(folder, sequences[: arguments.n_warm], arguments.width, arguments.repeats),
-                "transform",
-                "numpy",
+            "n_warm": len(chosen),
+            "width": arguments.width,
+            "megabytes": 4e-6 * len(chosen) * arguments.width,
+            "warm": warm(
+                Path(name), chosen, arguments.width, arguments.repeats, arguments.processes
             ),
             "n_cold": arguments.n_cold,
-            "cold": ratio(
-                cold(folder, sequences[: arguments.n_cold], arguments.repeats),
-                "cold cache",
-                "no cache",
-            ),
+            "cold": cold(Path(name), sequences[: arguments.n_cold], arguments.repeats),
         }
-    for key in ("warm", "cold"):
-        print(key, json.dumps(result[key]["medians"]), f"ratio {result[key]['ratio']:.3f}")
     write_result("embed_cache", result, quick=arguments.quick)
 
 

@@ -130,7 +130,7 @@ class Bench:
         result = self._call(runner, python, MALLOC_TUNED if name.endswith(TUNED) else None, part)
         with np.load(self.folder / "vectors.npz") as file:
             vectors = dict(zip(file["indices"].tolist(), file["vectors"], strict=True))
-        lengths = [len(self.sequences[i]) for i in vectors]
+        lengths = [len(self.sequences[i]) for i in result.pop("proteins")]
         flop = model_flop(lengths, self.shape[1], self.shape[2])
         return {
             **result,

@@ -14,9 +14,10 @@ import numpy as np
 
 from esmlearn.embedding._cache_folder import CacheFolder
 from esmlearn.embedding._index import transaction
+from esmlearn.embedding._lookup import Lookup, Memory
 from esmlearn.embedding._store import (
     checksums,
-    digest_key,
+    digest_keys,
     map_numbers,
     read_arrays,
     read_rows,
@@ -28,6 +29,8 @@ _MANY = 5000  # beyond, reading the whole index of a space may beat asking for e
 _ASKING = 20  # how much dearer asking for one is than reading one of all
 # The time of a vector's last use is kept to the hour: reading must not write each time.
 USE_SECONDS = 3600
+
+_memory = Memory()
 
 
 class Space(NamedTuple):
@@ -81,19 +84,30 @@ class CacheVectors(CacheFolder):
             True where a vector is stored.
         """
         space = self._space(fingerprint)
-        entries = {} if space is None else self._entries(space, digests)
-        return np.fromiter((d in entries for d in digests), dtype=bool, count=len(digests))
+        if space is None:
+            return np.zeros(len(digests), dtype=bool)
+        return Lookup(self._entries(space, digests)).find(digests) >= 0
 
-    def _entries(
-        self, space: Space, digests: Sequence[bytes]
-    ) -> dict[bytes, tuple[int, int, int, int]]:
+    def _entries(self, space: Space, digests: Sequence[bytes]) -> Iterator[Any]:
+        """Yield the rows of the index for these digests, perhaps with others."""
         columns = "SELECT digest, first, size, checksum, used FROM vector WHERE space = ?"
-        connection = self._connection()
-        if len(digests) > max(_MANY, space.n_computed // _ASKING):
-            rows: Iterator[Any] = iter(connection.execute(columns, (space.id,)).fetchall())
-        else:
-            rows = _asked(connection, columns, space.id, digests)
-        return {digest: entry for digest, *entry in rows}
+        if self._asks_for_all(space, digests):
+            return iter(self._connection().execute(columns, (space.id,)).fetchall())
+        return _asked(self._connection(), columns, space.id, digests)
+
+    def _asks_for_all(self, space: Space, digests: Sequence[bytes]) -> bool:
+        return len(digests) > max(_MANY, space.n_computed // _ASKING)
+
+    def _lookup(self, space: Space, digests: Sequence[bytes]) -> Lookup:
+        """Return where these vectors lie, remembered where the whole index of a space was read."""
+        place = os.fspath(self.directory), space.file
+        known = _memory.recall(*place, space.n_computed)
+        if known is not None:
+            return known
+        lookup = Lookup(self._entries(space, digests))
+        if self._asks_for_all(space, digests):
+            _memory.remember(*place, space.n_computed, lookup)
+        return lookup
 
     def get(
         self, fingerprint: str, digests: Sequence[bytes], *, width: int | None
@@ -120,40 +134,47 @@ class CacheVectors(CacheFolder):
         vectors: Any = [np.empty(0, np.float32)] * len(digests)
         if width is not None:
             vectors = np.empty((len(digests), width), dtype=np.float32)
+        found = np.zeros(len(digests), dtype=bool)
         while True:
             with self._refuse_damage():
                 space = self._space(fingerprint)
-                entries = {} if space is None else self._entries(space, digests)
-            found = np.fromiter((d in entries for d in digests), dtype=bool, count=len(digests))
-            if space is None or not entries:
+                lookup = None if space is None else self._lookup(space, digests)
+            if space is None or lookup is None:
                 return found, vectors
-            rows = np.flatnonzero(found)
-            names = [d for d in digests if d in entries]
-            table = np.array([entries[d] for d in names], dtype=np.int64).reshape(-1, 4)
-            keys = np.array([digest_key(d) for d in names], dtype=np.uint64)
-            stored = map_numbers(self._numbers(space.file))
-            read = read_arrays if width is None else read_rows
-            good = read(stored, table, keys, rows, vectors)
-            if good.all():
-                break
-            now = self._space(fingerprint)
+            places = lookup.find(digests)
+            rows = np.flatnonzero(places >= 0)
+            good = self._gather(space, lookup, places[rows], rows, vectors)
+            now = space if good.all() else self._space(fingerprint)
             if now is not None and now.file == space.file:
                 break  # else another process has pruned or cleared meanwhile; look again
-        self._note_use(space, names, table, good)
+        found[rows[good]] = True
+        self._note_use(space, lookup, places[found], digests, found)
         if not good.all():
-            found[rows[~good]] = False
-            bad = [names[i] for i in np.flatnonzero(~good)]
-            self._discard(space, bad, table[~good])
+            self._discard(space, lookup, places[rows[~good]], [digests[i] for i in rows[~good]])
         return found, vectors
 
+    def _gather(
+        self, space: Space, lookup: Lookup, places: np.ndarray, rows: np.ndarray, vectors: Any
+    ) -> np.ndarray:
+        """Read the vectors at these places of a lookup into rows, and tell which are good."""
+        read = read_arrays if isinstance(vectors, list) else read_rows
+        stored = map_numbers(self._numbers(space.file))
+        return read(stored, lookup.entries[places], lookup.keys[places], rows, vectors)
+
     def _note_use(
-        self, space: Space, digests: Sequence[bytes], table: np.ndarray, good: np.ndarray
+        self,
+        space: Space,
+        lookup: Lookup,
+        places: np.ndarray,
+        digests: Sequence[bytes],
+        found: np.ndarray,
     ) -> None:
         """Remember when vectors were used, if nobody else is writing just now."""
         now = int(time.time())
-        old = np.flatnonzero(good & (table[:, 3] < now - USE_SECONDS))
-        if self._read_only or not len(old):
+        old = lookup.entries[places, 3] < now - USE_SECONDS
+        if self._read_only or not old.any():
             return
+        used = [digests[row] for row in np.flatnonzero(found)[old].tolist()]
         connection = self._connection()
         patience = connection.execute("PRAGMA busy_timeout").fetchone()[0]
         connection.execute("PRAGMA busy_timeout = 0")
@@ -161,25 +182,30 @@ class CacheVectors(CacheFolder):
             with suppress(sqlite3.Error), transaction(connection):
                 connection.executemany(
                     "UPDATE vector SET used = ? WHERE space = ? AND digest = ?",
-                    [(now, space.id, digests[i]) for i in old.tolist()],
+                    [(now, space.id, digest) for digest in used],
                 )
+                lookup.entries[places[old], 3] = now
         finally:
             connection.execute(f"PRAGMA busy_timeout = {patience}")
 
-    def _discard(self, space: Space, digests: Sequence[bytes], table: np.ndarray) -> None:
+    def _discard(
+        self, space: Space, lookup: Lookup, places: np.ndarray, digests: Sequence[bytes]
+    ) -> None:
         """Forget vectors whose bytes are not what was written."""
         self._warn(
             f"{len(digests)} vector(s) in the embedding cache {self.directory} are damaged; they "
             f"are computed again."
         )
+        _memory.forget(os.fspath(self.directory), space.file)
         if self._read_only:
             return
+        firsts = lookup.entries[places, 0].tolist()
         try:
             with transaction(self._connection()) as connection:
                 connection.executemany(
                     # where it was read: meanwhile another process may have stored it anew
                     "DELETE FROM vector WHERE space = ? AND digest = ? AND first = ?",
-                    [(space.id, d, int(row[0])) for d, row in zip(digests, table, strict=True)],
+                    [(space.id, d, f) for d, f in zip(digests, firsts, strict=True)],
                 )
         except sqlite3.OperationalError as error:
             # going on would wait for ever for what the index calls finished
@@ -245,8 +271,7 @@ class CacheVectors(CacheFolder):
         flat = [np.ascontiguousarray(v, dtype="<f4").reshape(-1) for v in vectors]
         entries, end, now = [], int(first), int(time.time())
         for digest, values in zip(digests, flat, strict=True):
-            key = np.array([digest_key(digest)], dtype=np.uint64)
-            checksum = int(checksums(values[None], key)[0])
+            checksum = int(checksums(values[None], digest_keys([digest]))[0])
             entries.append((space, digest, end, len(values), checksum, now))
             end += len(values)
         write_numbers(self._numbers(file), int(first), np.concatenate(flat))

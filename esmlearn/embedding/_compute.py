@@ -13,7 +13,6 @@ from esmlearn.embedding._cache import EmbeddingCache
 from esmlearn.embedding._settings import Settings
 from esmlearn.embedding._shards import run_shards
 from esmlearn.utils._progress import progress_bar
-from esmlearn.utils._sequences import sequence_digest
 
 _SPECIAL_TOKENS = 2
 _POLL_SECONDS = (0.02, 0.5)
@@ -54,13 +53,15 @@ class Job:
     n_computed: int = field(default=0, init=False)
     n_cached: int = field(default=0, init=False)
 
-    def run(self, sequences: Sequence[str]) -> Any:
+    def run(self, sequences: Sequence[str], digests: Sequence[bytes]) -> Any:
         """Return the vectors of distinct sequences.
 
         Parameters
         ----------
         sequences : sequence of str
             Checked, upper-case and distinct.
+        digests : sequence of bytes
+            Their digests, by which the cache knows them.
 
         Returns
         -------
@@ -73,7 +74,6 @@ class Job:
             for batch, result in self._compute(sequences, self._plan(sequences, everything)):
                 self._fill(vectors, batch, result)
             return vectors
-        digests = [sequence_digest(s) for s in sequences]
         found, vectors = self.cache.get(self.fingerprint, digests, width=self.width)
         if self.width is None:
             vectors = [self._shape(v) for v in vectors]
@@ -129,7 +129,8 @@ class Job:
         self, sequences: Sequence[str], batches: Iterator[list[int]]
     ) -> Iterator[tuple[list[int], list[np.ndarray]]]:
         shards = ((batch, [sequences[i] for i in batch]) for batch in batches)
-        return run_shards(partial(embed_shard, self.settings), shards, n_jobs=self.n_jobs)
+        results = run_shards(partial(embed_shard, self.settings), shards, n_jobs=self.n_jobs)
+        return _one_behind(results)
 
     # With other processes ------------------------------------------------------------------------
 
@@ -202,11 +203,24 @@ class Job:
         return [waiting[i] for i in np.flatnonzero(~found).tolist()]
 
 
-def embed_shard(
-    settings: Settings, shard: tuple[list[int], list[str]]
-) -> tuple[list[int], list[np.ndarray]]:
+def embed_shard(settings: Settings, shard: tuple[list[int], list[str]]) -> tuple[list[int], Any]:
     """Embed a batch, in this process or a worker; torch is imported where the model runs."""
     from esmlearn.embedding._runtime import embed_sequences
 
     batch, sequences = shard
     return batch, embed_sequences(settings, sequences)
+
+
+def _one_behind(results: Iterator[tuple[list[int], Any]]) -> Iterator[tuple[list[int], Any]]:
+    """Yield vectors; what a GPU still works on, when it has been given the next batch."""
+    waiting: tuple[list[int], Any] | None = None
+    for batch, vectors in results:
+        if waiting is not None:
+            yield waiting[0], waiting[1].result()
+            waiting = None
+        if isinstance(vectors, list):
+            yield batch, vectors
+        else:
+            waiting = batch, vectors
+    if waiting is not None:
+        yield waiting[0], waiting[1].result()

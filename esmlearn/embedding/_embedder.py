@@ -1,6 +1,5 @@
 """ESMEmbedder: protein sequences in, vectors out, as scikit-learn does it."""
 
-import json
 import os
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -19,14 +18,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from esmlearn.embedding._cache import EmbeddingCache
 from esmlearn.embedding._compute import Job
-from esmlearn.embedding._identity import identify
-from esmlearn.embedding._registry import ModelInfo, Source, resolve_model
-from esmlearn.embedding._settings import Settings
+from esmlearn.embedding._known import Request, known_sequences
+from esmlearn.embedding._member import Member, join, resolve_members
 from esmlearn.exceptions import DataError
-from esmlearn.utils._sequences import check_sequences, count_sequence_features
-
-# Raise it when the numbers that the encoder returns change by more than rounding.
-NUMERICS = 1
 
 
 class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -171,8 +165,8 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         CheckpointError
             If the model is unknown, unreachable or damaged.
         """
-        check_sequences(X)
-        self._members()
+        known_sequences.ask(X)
+        resolve_members(self)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -203,18 +197,16 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         and ``-``; J and ``*`` become its unknown token.
         """
         self._validate_params()
-        sequences = check_sequences(X)
-        members = self._members()
-        distinct = list(dict.fromkeys(sequences))
-        self._refuse_long(sequences, members)
-        jobs = [member.job(self, self._open_cache()) for member in members]
-        vectors = self._combine([job.run(distinct) for job in jobs])
+        request = known_sequences.ask(X)
+        members = resolve_members(self)
+        self._refuse_long(request, members)
+        cache = self._open_cache()
+        jobs = [member.job(self, cache) for member in members]
+        parts = [job.run(request.sequences, request.digests) for job in jobs]
+        vectors = join(parts, ensemble=self.ensemble)
         self.n_computed_ = sum(job.n_computed for job in jobs)
-        self.report_ = self._report(X, distinct, members, jobs)
-        if len(distinct) == len(sequences):
-            return vectors
-        row = {sequence: i for i, sequence in enumerate(distinct)}
-        return vectors[[row[sequence] for sequence in sequences]]
+        self.report_ = self._report(request, members, jobs)
+        return vectors if request.rows is None else vectors[request.rows]
 
     def fingerprint(self) -> str:
         """Return a hash of everything that decides a vector but the sequence.
@@ -225,7 +217,7 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             32 hexadecimal digits; equal for embedders that give equal vectors.
         """
         self._validate_params()
-        members = self._members()
+        members = resolve_members(self)
         if len(members) == 1:
             return members[0].fingerprint
         names = [self.ensemble, *(member.fingerprint for member in members)]
@@ -235,7 +227,7 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _n_features_out(self) -> int:
         if self.pooling is None:
             raise AttributeError("Without pooling there are arrays per residue, not columns.")
-        widths = [member.width for member in self._members()]
+        widths = [member.width for member in resolve_members(self)]
         return widths[0] if self.ensemble == "mean" else sum(widths)
 
     def __sklearn_tags__(self) -> Tags:
@@ -251,56 +243,30 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     # Parts ---------------------------------------------------------------------------------------
 
-    def _members(self) -> list["_Member"]:
-        models = [self.model] if isinstance(self.model, str | os.PathLike) else list(self.model)
-        if not models:
-            raise DataError("model is an empty list; expected at least one model.")
-        members = [_Member(self, resolve_model(model)) for model in models]
-        if self.ensemble == "mean" and len({member.width for member in members}) > 1:
-            widths = ", ".join(f"{m.info.name}: {m.width}" for m in members)
-            raise DataError(
-                f"ensemble='mean' needs models of one width, got {widths}. Use 'concatenate'."
-            )
-        return members
-
     def _open_cache(self) -> EmbeddingCache | None:
         if self.cache is None or isinstance(self.cache, EmbeddingCache):
             return self.cache
         return EmbeddingCache(None if self.cache == "default" else self.cache)
 
-    def _refuse_long(self, sequences: Sequence[str], members: Sequence["_Member"]) -> None:
-        policy = self.long_sequences
-        limits = [m.window if policy == "error" else m.info.max_residues for m in members]
-        limit = min((n for n in limits if n is not None), default=None)
-        if policy not in ("error", "whole") or limit is None:
+    def _refuse_long(self, request: Request, members: Sequence[Member]) -> None:
+        limit = min((m.longest for m in members if m.longest is not None), default=None)
+        too_long = [] if limit is None else np.flatnonzero(request.lengths > limit)
+        if not len(too_long):
             return
-        for index, sequence in enumerate(sequences):
-            if len(sequence) > limit:
-                raise DataError(
-                    f"X[{index}] has {len(sequence)} residues; long_sequences={policy!r} takes at "
-                    f"most {limit} with this model. Use 'window' or 'truncate', or remove it."
-                )
-
-    def _combine(self, parts: Sequence[Any]) -> Any:
-        if self.pooling is None:
-            return _object_array(
-                [self._combine_arrays(arrays) for arrays in zip(*parts, strict=True)]
-            )
-        return self._combine_arrays(parts)
-
-    def _combine_arrays(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
-        if len(arrays) == 1:
-            return arrays[0]
-        if self.ensemble == "mean":
-            return np.asarray(np.mean(arrays, axis=0, dtype=np.float32))
-        return np.concatenate(arrays, axis=-1)
+        first = int(too_long[0])
+        index = first if request.rows is None else int(np.argmax(request.rows == first))
+        raise DataError(
+            f"X[{index}] has {request.lengths[first]} residues; long_sequences="
+            f"{self.long_sequences!r} takes at most {limit} with this model. Use 'window' or "
+            f"'truncate', or remove it."
+        )
 
     def _report(
-        self, X: Any, distinct: Sequence[str], members: Sequence["_Member"], jobs: Sequence[Job]
+        self, request: Request, members: Sequence[Member], jobs: Sequence[Job]
     ) -> dict[str, Any]:
-        too_long = sum(len(s) > min(m.window for m in members) for s in distinct)
+        too_long = int((request.lengths > min(m.window for m in members)).sum())
         return {
-            **count_sequence_features(X),
+            **request.counts,
             "n_windowed": too_long if self.long_sequences == "window" else 0,
             "n_truncated": too_long if self.long_sequences == "truncate" else 0,
             "n_cached": sum(job.n_cached for job in jobs),
@@ -308,99 +274,3 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             "models": [member.info.name for member in members],
             "precision": jobs[0].settings.precision,
         }
-
-
-class _Member:
-    """One model of an embedder, with the embedder's settings resolved for it."""
-
-    def __init__(self, embedder: ESMEmbedder, source: Source) -> None:
-        identity = identify(source)
-        self.source, self.digest, self.info = source, identity.digest, identity.info
-        self.window = self.info.trained_residues
-        self.layers = _resolve_layers(embedder.layer, self.info)
-        self.pooling, self.policy = embedder.pooling, embedder.long_sequences
-        self.device, self.precision = embedder.device, embedder.precision
-        self.width = len(self.layers) * self._layer_width
-
-    @property
-    def _layer_width(self) -> int:
-        return self.info.width * (2 if self.pooling == "mean+std" else 1)
-
-    @property
-    def description(self) -> dict[str, Any]:
-        """What decides a vector but the sequence."""
-        described = {
-            "model": self.digest,
-            "layers": self.layers,
-            "pooling": self.pooling,
-            # refusing changes no vector, and a sequence that is let through is whole
-            "long_sequences": "whole" if self.policy == "error" else self.policy,
-            "window": self.window,
-            "numerics": NUMERICS,
-            "precision": self.precision,
-        }
-        if self.precision != "float32":
-            # reduced precision differs between backends by more than the promised 1e-5
-            from esmlearn.embedding._runtime import resolve_device, resolve_precision
-
-            device = resolve_device(self.device)
-            described["precision"] = resolve_precision(self.precision, device)
-            if described["precision"] != "float32":
-                described["backend"] = device.partition(":")[0]
-        return described
-
-    @property
-    def fingerprint(self) -> str:
-        text = json.dumps(self.description, sort_keys=True)
-        return blake2b(text.encode(), digest_size=16).hexdigest()
-
-    def job(self, embedder: ESMEmbedder, cache: EmbeddingCache | None) -> Job:
-        """Return the work of this model; devices are looked for by whoever runs it."""
-        settings = Settings(
-            family=self.source.family.name,
-            path=os.fspath(self.source.path),
-            digest=self.digest,
-            layers=self.layers,
-            pooling=self.pooling,
-            long_sequences=self.policy,
-            window=self.window,
-            precision=self.description["precision"],
-            device=self.device,
-            budget=int(embedder.batch_residues),
-        )
-        return Job(
-            settings=settings,
-            fingerprint=self.fingerprint,
-            description={**self.description, "name": self.info.name},
-            width=None if self.pooling is None else self.width,
-            layers_width=self.width,
-            cache=cache,
-            n_jobs=embedder.n_jobs,
-            verbose=int(embedder.verbose),
-        )
-
-
-def _resolve_layers(layer: int | Sequence[int], info: ModelInfo) -> tuple[int, ...]:
-    """Return layers counted from 0, the token embedding."""
-    asked: list[Any] = list(layer) if isinstance(layer, Sequence) else [int(layer)]
-    resolved: list[int] = []
-    broken = [number for number in asked if not isinstance(number, Integral)]
-    if broken:
-        raise DataError(f"layer={layer!r} has {broken[0]!r}; expected whole numbers.")
-    for number in asked:
-        if not -info.n_layers - 1 <= number <= info.n_layers:
-            raise DataError(
-                f"layer={number} does not exist in {info.name}; expected 0 (token embedding) to "
-                f"{info.n_layers}, or -1 (last) down to {-info.n_layers - 1}."
-            )
-        resolved.append(int(number) if number >= 0 else info.n_layers + 1 + int(number))
-    if not resolved or len(set(resolved)) < len(resolved):
-        raise DataError(f"layer={layer!r}; expected one layer, or several different ones.")
-    return tuple(resolved)
-
-
-def _object_array(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    result = np.empty(len(arrays), dtype=object)
-    for i, array in enumerate(arrays):
-        result[i] = array
-    return result

@@ -257,21 +257,28 @@ class ESMEncoder:
         angles = torch.arange(_PAD + 1, _PAD + 1 + length).float()[:, None] * frequencies
         return torch.cat([angles.sin(), angles.cos()], dim=1).to(self.device)
 
-    def _embed(self, tokens: Tensor, positions: Tensor, lengths: Sequence[int]) -> Tensor:
-        x = self._workspace("x", len(tokens), self.width, torch.float32)
-        torch.index_select(self._embedding, 0, tokens, out=x)
+    def _embed(self, tokens: Sequence[np.ndarray], positions: Tensor) -> Tensor:
+        flat = np.concatenate(tokens)
+        x = self._workspace("x", len(flat), self.width, torch.float32)
+        torch.index_select(self._embedding, 0, self._to_device(flat), out=x)
         if self._token_dropout:
             x.mul_(1 - _MASKED_IN_TRAINING)
-            masked = tokens == self._alphabet.mask
-            if bool(masked.any()):
-                shares = [part.float().mean() for part in masked.split(list(lengths))]
-                rest = torch.stack([1 - share for share in shares])
-                x.div_(rest.repeat_interleave(torch.tensor(lengths, device=x.device))[:, None])
+            if (flat == self._alphabet.mask).any():
+                seen = [np.mean(t != self._alphabet.mask, dtype=np.float32) for t in tokens]
+                share = np.repeat(np.stack(seen), [len(t) for t in tokens])
+                x.div_(self._to_device(share)[:, None])
         if not self._rotary:
             x.add_(self._positions[positions])
         if self._norm_before is not None:
             self._norm_before(x, x, self._statistics(len(x)))
         return x
+
+    def _to_device(self, values: np.ndarray) -> Tensor:
+        """Copy from the host; to CUDA through pinned memory, so that nobody waits for it."""
+        tensor = torch.from_numpy(values)
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
 
     def _statistics(self, rows: int) -> Tensor:
         return self._workspace("statistics", 2, rows, torch.float32)
@@ -286,9 +293,8 @@ class ESMEncoder:
         """
         lengths = [len(t) for t in tokens]
         self._position_table(max(lengths))
-        flat = torch.from_numpy(np.concatenate(tokens)).to(self.device)
-        positions = torch.cat([torch.arange(n, device=self.device) for n in lengths])
-        x = self._embed(flat, positions, lengths)
+        positions = self._to_device(np.concatenate([np.arange(n) for n in lengths]))
+        x = self._embed(tokens, positions)
         rotation = self._positions[positions] if self._rotary else None
         groups = _equal_length_groups(lengths)
         kept: dict[int, Tensor] = {}

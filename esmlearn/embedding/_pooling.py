@@ -3,13 +3,6 @@
 import torch
 from torch import Tensor
 
-POOLINGS = ("mean", "max", "bos", "mean+std")
-
-
-def pooled_width(pooling: str | None, width: int) -> int:
-    """Return the numbers that pooling makes of one layer of `width`."""
-    return 2 * width if pooling == "mean+std" else width
-
 
 def pool(residues: Tensor, bos: Tensor, pooling: str | None) -> Tensor:
     """Pool the states of one protein.

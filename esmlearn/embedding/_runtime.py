@@ -5,7 +5,6 @@ import platform
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -15,8 +14,8 @@ import torch
 from torch import Tensor
 
 from esmlearn.embedding._batching import windows
+from esmlearn.embedding._collect import Collector, Part, Pending
 from esmlearn.embedding._identity import identify
-from esmlearn.embedding._pooling import pool
 from esmlearn.embedding._registry import Encoder, Source, families
 from esmlearn.embedding._settings import Settings
 from esmlearn.exceptions import CheckpointError, DataError, EngineError
@@ -100,16 +99,7 @@ def release_models() -> None:
         _budgets.clear()
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A window of a sequence on its way through the model."""
-
-    owner: int
-    start: int
-    tokens: np.ndarray
-
-
-def embed_sequences(settings: Settings, sequences: Sequence[str]) -> list[np.ndarray]:
+def embed_sequences(settings: Settings, sequences: Sequence[str]) -> list[np.ndarray] | Pending:
     """Embed sequences in one process.
 
     Parameters
@@ -121,80 +111,30 @@ def embed_sequences(settings: Settings, sequences: Sequence[str]) -> list[np.nda
 
     Returns
     -------
-    vectors : list of ndarray
-        float32; (width,) each, or (n_residues, width) without pooling.
+    vectors : list of ndarray, or Pending
+        float32; (width,) each, or (n_residues, width) without pooling. On a CUDA device they are
+        pending, so that more work can be prepared while it computes.
     """
     encoder = load_encoder(settings)
     parts = [
-        _Part(owner, start, encoder.tokenize(sequence[start:stop]))
+        Part(owner, start, encoder.tokenize(sequence[start:stop]))
         for owner, sequence in enumerate(sequences)
         for start, stop in windows(
             len(sequence), window=settings.window, policy=settings.long_sequences
         )
     ]
-    collector = _Collector(settings, encoder, parts)
+    collector = Collector(settings, encoder, parts)
     with encoder.lock:
         _run_within_memory(encoder, parts, settings, collector.add)
-    return collector.vectors
-
-
-class _Collector:
-    """Puts windows together again and pools what is complete."""
-
-    def __init__(self, settings: Settings, encoder: Encoder, parts: Sequence[_Part]) -> None:
-        self._settings, self._encoder = settings, encoder
-        self._left = np.bincount([part.owner for part in parts]).tolist()
-        self._several = [n > 1 for n in self._left]
-        self._length = [0] * len(self._left)
-        for part in parts:
-            end = part.start + len(part.tokens) - encoder.n_prefix - encoder.n_suffix
-            self._length[part.owner] = max(self._length[part.owner], end)
-        self._sums: dict[int, list[Tensor]] = {}
-        self.vectors: list[np.ndarray] = [np.empty(0)] * len(self._left)
-
-    def add(self, parts: Sequence[_Part], states: Sequence[Tensor]) -> None:
-        start = 0
-        for part in parts:
-            stop = start + len(part.tokens)
-            self._add_one(part, [layer[start:stop] for layer in states])
-            start = stop
-
-    def _add_one(self, part: _Part, states: Sequence[Tensor]) -> None:
-        owner = part.owner
-        first = self._encoder.n_prefix
-        pairs = [(s[first : len(s) - self._encoder.n_suffix], s[0]) for s in states]
-        self._left[owner] -= 1
-        if self._several[owner]:
-            whole = self._accumulate(part, pairs)
-            if self._left[owner]:
-                return
-            pairs = [
-                (total[1:, :-1] / total[1:, -1:], total[0, :-1] / total[0, -1]) for total in whole
-            ]
-            del self._sums[owner]
-        pooled = [pool(residues, bos, self._settings.pooling) for residues, bos in pairs]
-        self.vectors[owner] = torch.cat(pooled, dim=-1).cpu().numpy()
-
-    def _accumulate(self, part: _Part, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
-        """Add a window to the sums: row 0 is BOS, the last column counts the windows."""
-        if part.owner not in self._sums:
-            shape = (self._length[part.owner] + 1, self._encoder.width + 1)
-            self._sums[part.owner] = [torch.zeros(shape, device=r.device) for r, _ in pairs]
-        sums = self._sums[part.owner]
-        for total, (residues, bos) in zip(sums, pairs, strict=True):
-            rows = slice(1 + part.start, 1 + part.start + len(residues))
-            total[0, :-1] += bos
-            total[0, -1] += 1
-            total[rows, :-1] += residues
-            total[rows, -1] += 1
-        return sums
+    pending = collector.pending
+    return pending if pending.is_under_way else pending.result()
 
 
 def _run_within_memory(
     encoder: Encoder,
-    parts: Sequence[_Part],
+    parts: Sequence[Part],
     settings: Settings,
-    take: Callable[[Sequence[_Part], Sequence[Tensor]], Any],
+    take: Callable[[Sequence[Part], Sequence[Tensor]], Any],
 ) -> None:
     """Run parts through the model, halving the number of tokens at once when memory runs out."""
     budget, done = min(settings.budget, _budgets.get(settings.digest, settings.budget)), 0

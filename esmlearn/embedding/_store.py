@@ -1,15 +1,21 @@
 """The numbers of the cache: flat float32 files, and checksums that bind a row to its sequence."""
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import joblib
 import numpy as np
 
 _BLOCK = 128  # rows that stay in the processor's cache between copying and summing
+_THREADS = 4  # beyond, memory is what is waited for
+_SHARE = 1 << 22  # least numbers that are worth a thread
+DIGEST_BYTES = 16
 
 
-def digest_key(digest: bytes) -> int:
-    """Return the part of a sequence's digest that goes into its row's checksum."""
-    return int.from_bytes(digest[:8], "little")
+def digest_keys(digests: Sequence[bytes]) -> np.ndarray:
+    """Return the part of sequences' digests that goes into their rows' checksums, as uint64."""
+    return np.frombuffer(b"".join(digests), dtype="<u8")[:: DIGEST_BYTES // 8]
 
 
 def checksums(values: np.ndarray, keys: np.ndarray) -> np.ndarray:
@@ -23,7 +29,7 @@ def checksums(values: np.ndarray, keys: np.ndarray) -> np.ndarray:
     values : ndarray of float32 of shape (n, width)
         The vectors.
     keys : ndarray of uint64 of shape (n,)
-        The digest_key of each row's sequence.
+        The digest_keys of the rows' sequences.
 
     Returns
     -------
@@ -48,7 +54,7 @@ def write_numbers(path: Path, first: int, values: np.ndarray) -> None:
 def map_numbers(path: Path) -> np.ndarray:
     """Return the numbers of a file as they lie on disk; none where there is no file."""
     try:
-        return np.memmap(path, dtype="<f4", mode="r")
+        return np.memmap(path, dtype="<f4", mode="r").view(np.ndarray)
     except (OSError, ValueError):
         return np.empty(0, dtype=np.float32)
 
@@ -65,7 +71,7 @@ def read_rows(
     table : ndarray of int64 of shape (n, >= 3)
         First number, number of numbers and checksum of each vector.
     keys : ndarray of uint64 of shape (n,)
-        The digest_key of each vector's sequence.
+        The digest_keys of the vectors' sequences.
     rows : ndarray of int of shape (n,)
         Where in `out` each belongs.
     out : ndarray of float32 of shape (n_rows, width)
@@ -81,12 +87,37 @@ def read_rows(
     good &= table[:, 0] + width <= len(stored)
     matrix = stored[: len(stored) // width * width].reshape(-1, width)
     usable = np.flatnonzero(good)
-    for start in range(0, len(usable), _BLOCK):
-        block = usable[start : start + _BLOCK]
-        values = matrix[table[block, 0] // width]
-        out[rows[block]] = values
-        good[block] = checksums(values, keys[block]) == table[block, 2]
+    starts = table[usable, 0] // width
+
+    def copy(part: slice) -> None:
+        for begin in range(part.start, part.stop, _BLOCK):
+            block = slice(begin, min(begin + _BLOCK, part.stop))
+            chosen = usable[block]
+            values = _copy(matrix, starts[block], rows[chosen], out)
+            good[chosen] = checksums(values, keys[chosen]) == table[chosen, 2]
+
+    _in_threads(copy, len(usable), max(1, _SHARE // width))
     return good
+
+
+def _copy(matrix: np.ndarray, starts: np.ndarray, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Copy rows of `matrix` to ascending `rows` of `out`, and return them."""
+    if rows[-1] - rows[0] == len(rows) - 1:  # side by side: straight to where they belong
+        target = out[rows[0] : rows[-1] + 1]
+        return np.take(matrix, starts, axis=0, out=target, mode="clip")
+    values = matrix[starts]
+    out[rows] = values
+    return values
+
+
+def _in_threads(work: Callable[[slice], None], number: int, share: int) -> None:
+    """Do parts of the work side by side; NumPy lets go of the interpreter while it copies."""
+    n_threads = min(_THREADS, joblib.cpu_count(), number // share)
+    if n_threads <= 1:
+        return work(slice(0, number))
+    edges = np.linspace(0, number, n_threads + 1).astype(int).tolist()
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(work, map(slice, edges[:-1], edges[1:])))
 
 
 def read_arrays(

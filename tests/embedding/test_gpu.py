@@ -3,6 +3,8 @@ import pytest
 import torch
 
 from esmlearn.embedding import ESMEmbedder
+from esmlearn.embedding._member import resolve_members
+from esmlearn.embedding._runtime import embed_sequences
 from tests.embedding.conftest import ARCHITECTURES
 
 DEVICE = "cuda" if torch.cuda.is_available() else "mps"
@@ -43,3 +45,35 @@ def test_windows_and_poolings_stay_on_the_device(checkpoint):
             for d in ("cpu", DEVICE)
         )
         np.testing.assert_allclose(gpu, cpu, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["mean", None])
+def test_vectors_that_are_fetched_while_the_device_goes_on_are_whole(
+    pooling, checkpoint, proteins, tmp_path
+):
+    cpu, gpu = (
+        ESMEmbedder(checkpoint, device=d, pooling=pooling, batch_residues=300, cache=c)
+        for d, c in (("cpu", None), (DEVICE, tmp_path))
+    )
+    expected = cpu.transform(proteins)
+    for _ in range(2):  # computed, then out of the cache
+        for ours, theirs in zip(gpu.transform(proteins), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_batch_is_begun_without_waiting_for_the_device(checkpoint, proteins):
+    settings = (
+        resolve_members(ESMEmbedder(checkpoint, device="cuda"))[0]
+        .job(ESMEmbedder(checkpoint, device="cuda"), None)
+        .settings
+    )
+    embed_sequences(settings, proteins).result()  # loads the model
+    with torch.cuda.device(0):
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            pending = embed_sequences(settings, proteins)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    assert pending.is_under_way
+    assert len(pending.result()) == len(proteins)

@@ -15,9 +15,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from esmlearn.embedding import EmbeddingCache, ESMEmbedder, write_untrained_checkpoint
+from esmlearn.embedding._member import resolve_members
 from esmlearn.embedding._runtime import release_models
 from esmlearn.embedding._shards import MAX_TRIES, _Ledger, run_shards
 from esmlearn.exceptions import CheckpointError, EngineError
+from esmlearn.utils._sequences import sequence_digest
 from tests._proteins import random_protein
 
 
@@ -181,7 +183,7 @@ def load(settings, shard):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_worker_loads_the_model_once(backend, checkpoint):
     embedder = ESMEmbedder(checkpoint, cache=None)
-    settings = embedder._members()[0].job(embedder, None).settings
+    settings = resolve_members(embedder)[0].job(embedder, None).settings
     with backend():
         found = set(run_shards(partial(load, settings), range(30), n_jobs=None))
     assert len(found) == len({pid for pid, _ in found}) <= 2
@@ -227,11 +229,11 @@ def test_workers_refuse_other_weights_than_those_meant(change, tmp_path, many):
     """As on another machine of a cluster whose file is not ours."""
     path = write_untrained_checkpoint(tmp_path / "model.pt", n_layers=1, width=16, n_heads=2)
     embedder = ESMEmbedder(path, cache=None)
-    job = embedder._members()[0].job(embedder, None)
+    job = resolve_members(embedder)[0].job(embedder, None)
     if change == "replaced":
         write_untrained_checkpoint(path, n_layers=1, width=16, n_heads=2, random_state=1)
     else:
         path.unlink()
     release_models()
     with pytest.raises(CheckpointError, match="same file"):
-        job.run(many)
+        job.run(many, [sequence_digest(s) for s in many])

@@ -3,7 +3,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esmlearn.exceptions import DataError
@@ -89,3 +89,38 @@ def test_counts_for_reports():
         "n_short": 3,
         "n_long": 1,
     }
+
+
+def one_by_one(X):
+    """The counts by their definitions, a sequence and a character at a time."""
+    upper = [s.upper() for s in X]
+    residues = [sum(c not in ".-*" for c in s) for s in upper]
+    return {
+        "n_sequences": len(X),
+        "n_distinct": len(set(upper)),
+        "n_duplicates": len(X) - len(set(upper)),
+        "n_lower_case": sum(a != b for a, b in zip(X, upper, strict=True)),
+        "n_ambiguous": sum(any(c in "BJOUXZ" for c in s) for s in upper),
+        "n_gapped": sum(any(c in ".-*" for c in s) for s in upper),
+        "n_short": sum(n < 11 for n in residues),
+        "n_long": sum(n > 1022 for n in residues),
+    }
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("ACWacwBJOUXZbx.-*", min_size=1, max_size=14)), st.integers(1, 4))
+def test_counts_are_those_of_looking_at_one_after_the_other(X, block):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("esmlearn.utils._sequences._BLOCK", block)
+        assert count_sequence_features(X) == one_by_one(X)
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("ACa-\x00 [@{`é１\ud800", max_size=3), min_size=1, max_size=4))
+def test_the_first_that_is_no_sequence_is_named(X):
+    bad = [i for i, s in enumerate(X) if not s or set(s.upper()) - ALLOWED_CHARACTERS]
+    if not bad:
+        assert check_sequences(X) == [s.upper() for s in X]
+        return
+    with pytest.raises(DataError, match=rf"^X\[{bad[0]}\] "):
+        check_sequences(X)
