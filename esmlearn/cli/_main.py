@@ -4,8 +4,12 @@ import argparse
 import logging
 import os
 import re
+import signal
 import sys
-from collections.abc import Collection, Sequence
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from esmlearn._version import __version__
 from esmlearn.cli import _audit, _embed, _homology, _maintenance, _predict, _study
@@ -13,6 +17,7 @@ from esmlearn.exceptions import EsmlearnError
 
 USER_ERROR = 2
 INTERRUPTED = 130
+TERMINATED = 143  # as shells report SIGTERM
 OUTPUT_CLOSED = 141  # as shells report SIGPIPE
 _EXAMPLES = """\
 examples:
@@ -25,7 +30,7 @@ examples:
   esmlearn predict report/model.esmlearn new.fasta -o predictions.csv
 
 exit codes: 0 done, 2 input that cannot be used, 130 interrupted, 141 whoever read the output
-closed it, as head does
+closed it, as head does, 143 terminated
 """
 
 
@@ -41,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     code : int
         0 when done, 2 for input that cannot be used, 130 when interrupted, 141 when the reader of
-        the output closed it.
+        the output closed it, 143 when terminated.
 
     Examples
     --------
@@ -52,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     _start_logging(args.verbose)
     try:
-        code = int(args.run(args) or 0)
+        with _terminable():
+            code = int(args.run(args) or 0)
         sys.stdout.flush()  # here, where a closed pipe is understood
         return code
     except EsmlearnError as error:
@@ -64,6 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         name = f" ({error.filename})" if error.filename else ""
         return _fail(f"{error.strerror or error}{name}.")
+    except _Terminated:
+        print("Terminated; what was finished is kept.", file=sys.stderr)
+        return TERMINATED
     except KeyboardInterrupt:
         print("Interrupted; what was finished is kept.", file=sys.stderr)
         return INTERRUPTED
@@ -95,6 +104,27 @@ def _start_logging(verbose: int) -> None:
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)
         logger.propagate = False
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """End at SIGTERM as at Ctrl-C: temporary files are removed and helpers stopped."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Stderr(logging.StreamHandler):

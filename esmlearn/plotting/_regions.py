@@ -286,7 +286,7 @@ class RegionConfusionDisplay(AxesMixin):
         totals = self.matrix.sum(axis=1, keepdims=True)
         shares = self.matrix / np.maximum(totals, 1)
         image = ax.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
-        size = "small" if n <= 6 else 6
+        size = "small" if n <= 6 else 7
         for row, column in np.ndindex(n, n):
             if n <= 6 or self.matrix[row, column]:
                 ax.text(

@@ -11,6 +11,7 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from esmlearn.exceptions import TrainingInterruptedWarning
 from esmlearn.study._candidates import Candidate, PipelineFactory
 from esmlearn.study._data import StudyData
 from esmlearn.study._metrics import classification_metrics, regression_metrics
@@ -58,7 +59,8 @@ def evaluate(task: Task, data: StudyData, factory: PipelineFactory, store: WorkF
     X, y = data.sequences, data.y
     with warnings.catch_warnings(record=True) as caught, one_thread():
         warnings.simplefilter("always")
-        pipeline = factory(task.candidate).fit(X[task.train], y[task.train])
+        with interruptible():
+            pipeline = factory(task.candidate).fit(X[task.train], y[task.train])
         prediction = pipeline.predict(X[task.test])
         scores = _scores(pipeline, X[task.test], data) if data.classes is not None else None
     if data.regions is not None:
@@ -109,6 +111,20 @@ def evaluate_all(
         bar.update(1)
     pieces = [store.read(task.name) for task in tasks]
     return [piece for piece in pieces if piece is not None]
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the study also where a network would keep what it has learned so far.
+
+    What an interrupted training gives is no result, and must not be kept as one.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingInterruptedWarning)
+        try:
+            yield
+        except TrainingInterruptedWarning as error:
+            raise KeyboardInterrupt from error
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from esmlearn.study._candidates import Candidate, PipelineFactory, list_candidates
 from esmlearn.study._conclusion import Conclusion, conclude
 from esmlearn.study._data import prepare
-from esmlearn.study._evaluate import Task, evaluate_all, one_thread
+from esmlearn.study._evaluate import Task, evaluate_all, interruptible, one_thread
 from esmlearn.study._folds import audit_folds, homology_folds, random_folds
 from esmlearn.study._plan import check_candidates, make_embedder, make_factory
 from esmlearn.study._settings import key_of_piece, settings_of_study
@@ -304,7 +304,7 @@ class Study(BaseEstimator):
                 chosen += sorted(extra, key=lambda c: c.name)
                 pieces = self._evaluate("random", chosen, splits, factory, store)
                 self.random_results_, _ = tabulate(pieces)
-        with self._step("fit the chosen candidate on everything"), one_thread():
+        with self._step("fit the chosen candidate on everything"), one_thread(), interruptible():
             self.best_model_ = factory(self.conclusion_.chosen).fit(
                 self.data_.sequences, self.data_.y
             )

@@ -161,7 +161,9 @@ def tell(value: Any) -> str:
         return "yes" if value else "no"
     if value is None:
         return "none"
-    return number(value) if isinstance(value, int | float | np.number) else str(value)
+    if isinstance(value, float):
+        return f"{value:.3g}".replace("-", "\u2212")
+    return number(value) if isinstance(value, int | np.integer) else str(value)
 
 
 def label(key: str) -> str:

@@ -1,6 +1,7 @@
 """Every command through ``main``, on tiny data."""
 
 import json
+import signal
 import subprocess
 import sys
 from argparse import Namespace
@@ -303,6 +304,24 @@ def test_ctrl_c_is_clean(monkeypatch, capsys):
     code, _, err = run(capsys, "study", "--demo")
     assert code == 130
     assert "Interrupted" in err
+
+
+def test_being_terminated_is_clean_too(monkeypatch, capsys):
+    left = []
+
+    def terminated(args):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            left.append("cleaned")
+
+    monkeypatch.setattr(_study, "_demo", terminated)
+    before = signal.getsignal(signal.SIGTERM)
+    code, _, err = run(capsys, "study", "--demo")
+    assert code == 143
+    assert err == "Terminated; what was finished is kept.\n"
+    assert left == ["cleaned"]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_the_bundled_model_is_told_from_a_release(files, tmp_path, capsys):

@@ -202,7 +202,7 @@ def test_numbers_are_written_for_people(value, text):
 
 
 def test_a_very_small_p_is_not_zero():
-    assert [p_value(x) for x in (1e-9, 0.0012, 0.034, 1.0)] == ["< 0.001", "0.0012", "0.034", "1"]
+    assert [p_value(x) for x in (1e-9, 0.0012, 0.034, 1.0)] == ["< 0.001", "0.0012", "0.034", "1.0"]
 
 
 def test_bounded_metrics_have_three_decimals():
@@ -218,7 +218,7 @@ def test_bounded_metrics_have_three_decimals():
 
 def test_settings_are_told_without_marks_of_code():
     told = tell({"mode": "sensitive", "--masking": 0, "n_edges": 6607, "sizes": [1.5, None, True]})
-    assert told == "mode sensitive, masking 0, edges 6\u202f607, sizes 1.50, none, yes"
+    assert told == "mode sensitive, masking 0, edges 6\u202f607, sizes 1.5, none, yes"
 
 
 def test_no_mark_of_code_is_on_the_page(page):

@@ -1,9 +1,16 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from esmlearn.exceptions import DataError, InsufficientComponentsError
+from esmlearn.exceptions import (
+    DataError,
+    InsufficientComponentsError,
+    TrainingInterruptedWarning,
+)
+from esmlearn.neural_network import MLPRegressor
 from esmlearn.study import Study, _evaluate, headline
 from esmlearn.study._candidates import Candidate, list_candidates
 from esmlearn.study._data import choose_regions, prepare
@@ -102,6 +109,18 @@ def test_damaged_pieces_are_computed_again(checkpoint, proteins, tmp_path, caplo
     again = clone(study).fit(*proteins)
     assert "damaged" in caplog.text
     pd.testing.assert_frame_equal(again.results_, study.results_, check_exact=True)
+
+
+def test_an_interrupted_training_is_no_result(checkpoint, proteins, tmp_path, monkeypatch):
+    def interrupted(self, X, y, X_val=None, y_val=None):
+        warnings.warn("interrupted", TrainingInterruptedWarning, stacklevel=2)
+        return self
+
+    monkeypatch.setattr(MLPRegressor, "fit", interrupted)
+    study = small_study(checkpoint, work=tmp_path, random_split=False, n_jobs=1)
+    with pytest.raises(KeyboardInterrupt):
+        study.fit(*proteins)
+    assert not any("network" in path.name for path in tmp_path.iterdir())
 
 
 def test_classes_are_studied_too(fitted_classes, classes):
