@@ -199,7 +199,8 @@ class EmbeddingCache(CacheVectors):
     def n_computed(self) -> int:
         """Vectors ever stored here: one per distinct sequence and space if nothing was wasted."""
         query = "SELECT coalesce(sum(n_computed), 0) FROM space"
-        return int(self._connection().execute(query).fetchone()[0])
+        with self._refuse_damage():
+            return int(self._connection().execute(query).fetchone()[0])
 
     def stats(self) -> dict[str, Any]:
         """Return what the cache holds.
@@ -211,12 +212,14 @@ class EmbeddingCache(CacheVectors):
             on disk; ``spaces``: a dict per space with ``fingerprint``, ``n_vectors``,
             ``n_computed`` and what it was computed from.
         """
-        rows = self._connection().execute(
+        query = (
             "SELECT fingerprint, description, n_computed,"
             " (SELECT count(*) FROM vector WHERE vector.space = space.id) FROM space ORDER BY id"
         )
+        with self._refuse_damage():
+            rows = self._connection().execute(query).fetchall()
         spaces = [
-            {**json.loads(about), "fingerprint": name, "n_vectors": n, "n_computed": computed}
+            {**_described(about), "fingerprint": name, "n_vectors": n, "n_computed": computed}
             for name, about, computed, n in rows
         ]
         files = [f for f in self.directory.glob("*") if f.is_file()]
@@ -339,3 +342,11 @@ class EmbeddingCache(CacheVectors):
                 f"The embedding cache {self.directory} is read-only and cannot be {done}. Make it "
                 f"writable, or pass another folder."
             )
+
+
+def _described(text: str) -> dict[str, Any]:
+    """Return a space's description; it is for people, so one that is damaged stops nothing."""
+    try:
+        return dict(json.loads(text))
+    except (TypeError, ValueError):
+        return {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from esmlearn.embedding._file_system import network_file_system
-from esmlearn.embedding._index import open_index
+from esmlearn.embedding._index import DAMAGE, open_index
 from esmlearn.exceptions import CacheError
 from esmlearn.utils._paths import cache_directory
 
@@ -92,7 +92,7 @@ class CacheFolder:
             yield
         except sqlite3.OperationalError:
             raise  # the disk's fault, or another process's
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             raise CacheError(
                 f"The index of the embedding cache {self.directory} is damaged ({error}). Delete "
                 f"the folder: everything in it can be computed again."

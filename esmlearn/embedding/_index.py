@@ -14,6 +14,10 @@ APPLICATION_ID = 0x45534D4C
 VERSION = 2
 _BUSY_SECONDS = 120
 
+# sqlite3 fails to decode its own message when that quotes damaged text
+DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
+DAMAGE_OR_DISK = (sqlite3.Error, UnicodeDecodeError, OSError)
+
 _SCHEMA = [
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",
@@ -26,6 +30,11 @@ _SCHEMA = [
     "CREATE TABLE claim (space INTEGER NOT NULL, digest BLOB NOT NULL, owner TEXT NOT NULL,"
     " expires REAL NOT NULL, PRIMARY KEY (space, digest)) WITHOUT ROWID",
 ]
+_COLUMNS = {
+    "space": "id, fingerprint, description, n_floats, n_computed, file",
+    "vector": "space, digest, first, size, checksum, used",
+    "claim": "space, digest, owner, expires",
+}
 # Format 1 named a space's file after its fingerprint and did not note when a vector was used.
 _FROM_1 = [
     "ALTER TABLE space ADD COLUMN file TEXT NOT NULL DEFAULT ''",
@@ -60,7 +69,8 @@ def open_index(directory: Path) -> tuple[sqlite3.Connection, bool]:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         connection = _connect(os.fspath(index))
         _prepare(connection, index)
-    except (sqlite3.Error, OSError) as error:
+        _check_tables(connection)
+    except DAMAGE_OR_DISK as error:
         if _is_read_only(error, directory):
             return _open_read_only(index), True
         raise CacheError(
@@ -166,6 +176,12 @@ def _check_format(
             f"{index} has format {version}, this esmlearn reads and writes {VERSION}. Pass cache= "
             f"another folder, or delete {index.parent}; it was left as it is."
         )
+
+
+def _check_tables(connection: sqlite3.Connection) -> None:
+    """Ask for every column: a damaged schema should show here, not in the middle of the work."""
+    for table, columns in _COLUMNS.items():
+        connection.execute(f"SELECT {columns} FROM {table} LIMIT 1").fetchall()
 
 
 def _is_read_only(error: Exception, directory: Path) -> bool:

@@ -101,7 +101,8 @@ def _read_parquet(path: str | os.PathLike[str]) -> pd.DataFrame:
     pyarrow = import_optional("pyarrow", extra="parquet", purpose="Reading parquet")
     try:
         return pd.read_parquet(path)
-    except (pyarrow.ArrowInvalid, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        # damaged metadata are read by pandas, which expects them to be right
         raise DataError(f"{path} cannot be read as parquet: {error}.") from error
 
 
