@@ -97,8 +97,8 @@ def test_a_dead_worker_costs_its_shard(backend, tmp_path):
     assert os.getpid() not in {pid for _, pid in results}
     counts = begun(tmp_path)
     assert counts["7"] == 2
-    # what the dead worker held, and with loky what its neighbour had begun
-    assert sum(counts.values()) <= 40 + 4
+    # what the dead worker held, and with loky what its neighbour did until the death was noticed
+    assert sum(counts.values()) <= 40 + 10
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
