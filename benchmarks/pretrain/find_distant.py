@@ -46,7 +46,7 @@ def with_homologs(
         command += ["-k", "25", "-e", "1e-3", "--id", IDENTITY, "--masking", "0", "-p", threads]
         command += ["--outfmt", "6", "qseqid", "length", "qlen", "slen"]
         subprocess.run([str(part) for part in command], check=True, stderr=subprocess.DEVNULL)
-        found = np.loadtxt(hits, ndmin=2, dtype=np.int64).reshape(-1, 4)
+        found = np.array(hits.read_text().split(), dtype=np.int64).reshape(-1, 4)
     return np.unique(found[found[:, 1] >= COVERAGE * found[:, 2:].min(axis=1), 0])
 
 

@@ -8,9 +8,9 @@ sequences of ``--distant`` (see find_distant) get a label, so that none is had f
 evaluation's proteins.
 
 *GO terms*: molecular function and biological process, with every term they imply (is_a). Cellular
-components are never read: they are what scl2205's labels say. *Genomes*: UniProtKB gave the
-proteins of one genome adjacent accessions, so that the first four characters of an accession stand
-for the organism.
+components are never read: they are what scl2205's labels say. *Genomes*: UniProtKB numbered
+proteins by deposit, so that the first characters of an accession stand for a genome (four of them)
+or a few (three, the default, which leaves enough sequences in a class).
 """
 
 from __future__ import annotations
@@ -79,8 +79,9 @@ def main() -> None:
     parser.add_argument("--metastudent", type=Path, required=True)
     parser.add_argument("--distant", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="the .npz file to write")
-    parser.add_argument("--rarest-term", type=int, default=50)
-    parser.add_argument("--smallest-genome", type=int, default=20)
+    parser.add_argument("--rarest-term", type=int, default=30)
+    parser.add_argument("--smallest-genome", type=int, default=10)
+    parser.add_argument("--accession-characters", type=int, default=3)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
@@ -93,7 +94,7 @@ def main() -> None:
     for row, sequence in enumerate(sequences):
         if sequence in distant:
             annotations[row] = terms.get(sequence, ())
-            genomes[row] = accession[sequence][:4]
+            genomes[row] = accession[sequence][: args.accession_characters]
     labels = label_sequences(
         annotations,
         genomes,
