@@ -135,9 +135,10 @@ class FoldsDisplay(AxesMixin):
         self : FoldsDisplay
             With ``ax_`` and ``figure_``.
         """
-        ax = self._start(ax)
-        pyplot = import_optional("matplotlib.pyplot", extra="plot", purpose="Plotting")
         n_parts = self.table.shape[1]
+        # Below the axes, a legend of many classes needs the height that it takes.
+        ax = self._start(ax, size=(5.0, 3.6 if n_parts <= 6 else 3.6 + 0.1 * n_parts))
+        pyplot = import_optional("matplotlib.pyplot", extra="plot", purpose="Plotting")
         colours = pyplot.get_cmap(SEQUENTIAL)(np.linspace(0, 1, max(n_parts, 2)))
         left = np.zeros(len(self.table))
         positions = np.arange(len(self.table))
