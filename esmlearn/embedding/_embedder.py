@@ -250,7 +250,7 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _refuse_long(self, request: Request, members: Sequence[Member]) -> None:
         limit = min((m.longest for m in members if m.longest is not None), default=None)
-        too_long = [] if limit is None else np.flatnonzero(request.lengths > limit)
+        too_long = np.flatnonzero(request.lengths > (np.inf if limit is None else limit))
         if not len(too_long):
             return
         first = int(too_long[0])

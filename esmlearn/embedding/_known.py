@@ -60,6 +60,10 @@ class KnownSequences:
 
     def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
         self._max_bytes = max_bytes
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, as in a forked process: another thread may have held the lock."""
         self._lock = Lock()
         self._forget()
 
@@ -155,5 +159,5 @@ class KnownSequences:
 known_sequences = KnownSequences()
 """The table of this process."""
 
-if hasattr(os, "register_at_fork"):  # a fork may come while another thread holds the lock
-    os.register_at_fork(after_in_child=known_sequences.__init__)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=known_sequences.reset)

@@ -1,15 +1,11 @@
 """The numbers of the cache: flat float32 files, and checksums that bind a row to its sequence."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
-import joblib
 import numpy as np
 
 _BLOCK = 128  # rows that stay in the processor's cache between copying and summing
-_THREADS = 4  # beyond, memory is what is waited for
-_SHARE = 1 << 22  # least numbers that are worth a thread
 DIGEST_BYTES = 16
 
 
@@ -89,14 +85,11 @@ def read_rows(
     usable = np.flatnonzero(good)
     starts = table[usable, 0] // width
 
-    def copy(part: slice) -> None:
-        for begin in range(part.start, part.stop, _BLOCK):
-            block = slice(begin, min(begin + _BLOCK, part.stop))
-            chosen = usable[block]
-            values = _copy(matrix, starts[block], rows[chosen], out)
-            good[chosen] = checksums(values, keys[chosen]) == table[chosen, 2]
-
-    _in_threads(copy, len(usable), max(1, _SHARE // width))
+    for begin in range(0, len(usable), _BLOCK):
+        block = slice(begin, begin + _BLOCK)
+        chosen = usable[block]
+        values = _copy(matrix, starts[block], rows[chosen], out)
+        good[chosen] = checksums(values, keys[chosen]) == table[chosen, 2]
     return good
 
 
@@ -108,16 +101,6 @@ def _copy(matrix: np.ndarray, starts: np.ndarray, rows: np.ndarray, out: np.ndar
     values = matrix[starts]
     out[rows] = values
     return values
-
-
-def _in_threads(work: Callable[[slice], None], number: int, share: int) -> None:
-    """Do parts of the work side by side; NumPy lets go of the interpreter while it copies."""
-    n_threads = min(_THREADS, joblib.cpu_count(), number // share)
-    if n_threads <= 1:
-        return work(slice(0, number))
-    edges = np.linspace(0, number, n_threads + 1).astype(int).tolist()
-    with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(work, map(slice, edges[:-1], edges[1:])))
 
 
 def read_arrays(

@@ -116,7 +116,7 @@ def _scan_block(items: Sequence[Any]) -> Scan | None:
     lower = others = np.empty(0, dtype=np.int64)  # positions
     if not _within(codes, "A", "Z").all():  # every letter is allowed, and nearly all is letters
         is_lower = _within(codes, "a", "z")
-        codes = codes - is_lower * np.uint8(ord("a") - ord("A"))
+        codes = codes - is_lower.astype(np.uint8) * np.uint8(ord("a") - ord("A"))
         raw, lower = codes.tobytes(), np.flatnonzero(is_lower)
         others = np.flatnonzero(~_within(codes, "A", "Z"))
     if not np.isin(codes[others], _GAP_BYTES).all():
