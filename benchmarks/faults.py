@@ -12,6 +12,7 @@ a hang. At last two processes fill one cache in different orders, both of them k
 """
 
 import argparse
+import json
 import random
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from typing import Any
 
 import _fault_jobs as jobs
 import _forked
-from _report import machine, write_result
+from _report import RESULTS, machine, write_result
 
 import esmlearn.study
 from esmlearn.embedding import _runtime
@@ -38,19 +39,19 @@ def main() -> int:
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        found: dict[str, dict[str, Any]] = {}
+        result: dict[str, Any] = {"machine": machine(), "seed": options.seed, "jobs": {}}
+        if (RESULTS / "faults.json").exists() and not options.quick:  # of jobs that do not run now
+            result["jobs"] = json.loads((RESULTS / "faults.json").read_text())["jobs"]
         for name in options.jobs:
             n_kills = max(1, round(options.kills * SHARES[name]))
-            found[name] = Trial(name, root / name, options.size, rng).run(n_kills)
-            print(name, found[name], flush=True)
+            line = Trial(name, root / name, options.size, rng).run(n_kills)
+            result["jobs"][name] = line
+            result["total"] = {c: sum(job[c] for job in result["jobs"].values()) for c in COUNTS}
+            write_result("faults", result, quick=options.quick)  # what was found so far is kept
         fillers = fill_together(root / "together", options.size, options.pairs, rng)
-    total = Counter[str]()
-    for line in found.values():
-        total.update({key: value for key, value in line.items() if key in COUNTS})
-    result = {"machine": machine(), "seed": options.seed, "total": dict(total), "jobs": found}
     write_result("faults", {**result, "two_processes_one_cache": fillers}, quick=options.quick)
-    bad = [total[count] for count in COUNTS[1:]] + [fillers["wrong_vectors"], fillers["hangs"]]
-    return int(any(bad))
+    bad = [result["total"][count] for count in COUNTS[1:]]
+    return int(any([*bad, fillers["wrong_vectors"], fillers["missing_vectors"], fillers["hangs"]]))
 
 
 COUNTS = ("kills", "wrong_vectors", "lost_vectors", "wrong_outputs", "failures", "hangs")

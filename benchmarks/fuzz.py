@@ -10,6 +10,7 @@ input that shows them; the script then ends with exit code 1.
 """
 
 import argparse
+import json
 import logging
 import math
 import sys
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from _fuzz_targets import TARGETS, Target, damaged
-from _report import machine, write_result
+from _report import RESULTS, machine, write_result
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as with_seed
 
@@ -33,7 +34,10 @@ def main() -> int:
     logging.disable()  # of damage that is expected
     warnings.simplefilter("error", RuntimeWarning)  # a number that does not fit
     weights = sum(TARGETS[name].weight for name in options.targets)
+    kept = RESULTS / "fuzz.json"
     found: dict[str, Any] = {}
+    if kept.exists() and not options.quick:  # of targets that are not run now
+        found = json.loads(kept.read_text())["targets"]
     for name in options.targets:
         number = math.ceil(options.inputs * TARGETS[name].weight / weights)
         found[name] = fuzz(TARGETS[name], number, options.seed)

@@ -67,4 +67,5 @@ def test_blocks_that_are_not_run_are_known():
         "CONTRIBUTING.md": 1,  # installs, whole suite
         "README.md": 3,  # installs, and a study of minutes
         "docs/install.md": 5,  # installs
+        "docs/scaling.md": 4,  # clusters, several GPUs
     }
