@@ -166,7 +166,9 @@ def main():
         quadratic = dict.fromkeys(QUADRATIC, (200, 400))
     path = RESULTS / "resampling.json"
     result = json.loads(path.read_text()) if path.exists() and not args.quick else {}
-    result |= {"machine": machine(), "rows": n, "features": n_features}
+    if "speed" in args.parts or "machine" not in result:
+        result["machine"] = machine()
+    result |= {"rows": n, "features": n_features}
     with TemporaryDirectory() as folder:
         if "line" in args.parts:
             result["straight_line_error"] = straight_line(folder, peers)
