@@ -2,8 +2,13 @@ import logging
 import os
 
 import pytest
+from hypothesis import settings
 
 from tests._proteins import make_families
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("esmlearn", deadline=None)
+settings.load_profile("esmlearn")
 
 # One thread per test process: the suite may run in parallel, and results must not depend on it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
