@@ -239,11 +239,19 @@ def test_global_random_state_is_neither_read_nor_set(proteins):
     assert drawn == np.random.random()  # noqa: NPY002
 
 
-def test_a_nested_search_searches_homology_once(proteins):
+def _length_and_alanines(X):
+    return np.array([[len(s), s.count("A")] for s in X])
+
+
+@pytest.mark.parametrize("n_jobs", [None, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_nested_search_searches_homology_once(proteins, n_jobs):
     sequences, y, family = proteins
-    embed = FunctionTransformer(lambda X: np.array([[len(s), s.count("A")] for s in X]))
+    embed = FunctionTransformer(_length_and_alanines)
     search = GridSearchCV(
-        make_pipeline(embed, Ridge()), {"ridge__alpha": [0.1, 1.0]}, cv=CDHitGroupSplitter(3)
+        make_pipeline(embed, Ridge()),
+        {"ridge__alpha": [0.1, 1.0]},
+        cv=CDHitGroupSplitter(3),
+        n_jobs=n_jobs,
     )
     before = count_searches()
     result = cross_validate(
@@ -346,6 +354,39 @@ def test_odd_proteins_are_dealt_like_others(odd):
 def test_all_identical_is_one_component():
     with pytest.raises(InsufficientComponentsError, match="1 homology component"):
         CDHitGroupSplitter(2).split(["MKVLATGGARQWEDSTHNPYFCIM"] * 10)
+
+
+ODD = ["A", "X" * 40, "X", "MKV-LATG.GARQ", "mkvlatggarq*", "BJOUZX", "ACGT" * 10, "W" * 60]
+
+
+@PROPERTY
+@given(
+    st.lists(st.sampled_from(ODD), max_size=12),
+    st.integers(0, 1000),
+    st.randoms(use_true_random=False),
+)
+def test_odd_proteins_never_leak_whatever_their_order(odd, seed, random):
+    families, _ = make_families(4, 2, seed=seed, length=40)
+    sequences = [*families, *odd]
+    splitter = CDHitGroupSplitter(2, engine="exact", n_jobs=1)
+    pairs = splits_or_skip(splitter, sequences, None)
+    graph = HomologyGraph.from_sequences(sequences, engine="exact")
+    for train, test in pairs:
+        assert edges_between(graph, sequences, test, train) == 0
+    assert sorted(i for _, test in pairs for i in test) == list(range(len(sequences)))
+    order = list(range(len(sequences)))
+    random.shuffle(order)
+    moved = splitter.set_params(n_jobs=2).split([sequences[i] for i in order])
+    for (_, test), (_, moved_test) in zip(pairs, moved, strict=True):
+        assert sorted(order[i] for i in moved_test) == test.tolist()
+
+
+def test_ids_of_any_kind_do_not_matter(proteins):
+    sequences, y, _ = proteins
+    expected = [t.tolist() for _, t in CDHitGroupSplitter().split(sequences, y)]
+    ids = [f"sp|P{i % 7}|>a b\t\n;'{i}" for i in range(len(sequences))]
+    X = pd.Series(sequences, index=ids)
+    assert [t.tolist() for _, t in CDHitGroupSplitter().split(X, y)] == expected
 
 
 @pytest.mark.slow
