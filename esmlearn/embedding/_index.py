@@ -187,4 +187,5 @@ def _check_tables(connection: sqlite3.Connection) -> None:
 def _is_read_only(error: Exception, directory: Path) -> bool:
     if isinstance(error, sqlite3.OperationalError) and "readonly" in str(error):
         return True
-    return directory.exists() and not os.access(directory, os.W_OK)
+    # not Path.exists, which raises where a folder above may not be entered
+    return os.path.exists(directory) and not os.access(directory, os.W_OK)

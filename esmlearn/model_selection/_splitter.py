@@ -100,8 +100,8 @@ class CDHitGroupSplitter(PlannedSplitter):
         alignments are exact.
     method : {"components", "cdhit", "mmseqs", "linclust"}, default="components"
         What is kept together. All but ``"components"`` reproduce published recipes with the
-        clusters of that program, and **leak**: on 5,000 UniProt proteins at 30 % identity, 23 to
-        46 % of the test rows kept a homolog in training.
+        clusters of that program, and **leak**: on 5,000 UniProt proteins at 30 % identity, 13 to
+        51 % of the test rows kept a homolog in training.
     engine : {"auto", "mmseqs", "diamond", "exact"}, default="auto"
         What searches, see :func:`esmlearn.clustering.homology_graph`.
     on_large_component : {"purge", "drop", "error"}, default="purge"

@@ -149,6 +149,8 @@ def interrupt_at(monkeypatch, step):
         return original(self, *batch)
 
     monkeypatch.setattr(training._Network, "_train_batch", train_batch)
+    # A shell starts what it puts into the background with Ctrl-C ignored, the tests too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_ctrl_c_keeps_the_best_weights_and_says_so(table, monkeypatch):
