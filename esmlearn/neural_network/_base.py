@@ -21,9 +21,9 @@ from sklearn.utils.validation import (
 )
 
 from esmlearn.exceptions import DataError, TrainingInterruptedWarning
-from esmlearn.utils._finite import check_finite
 from esmlearn.neural_network._inference import forward
 from esmlearn.neural_network._rows import Part, all_rows, draw, split_rows
+from esmlearn.utils._finite import check_finite
 from esmlearn.utils._random import random_generator
 
 if TYPE_CHECKING:  # torch is imported by the first fit

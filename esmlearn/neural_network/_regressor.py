@@ -11,8 +11,8 @@ from sklearn.utils.validation import check_array, check_consistent_length
 
 from esmlearn.exceptions import DataError
 from esmlearn.neural_network._base import BaseMLP, Table, check_same_width
-from esmlearn.utils._finite import check_finite
 from esmlearn.neural_network._rows import Part
+from esmlearn.utils._finite import check_finite
 
 if TYPE_CHECKING:
     from esmlearn.neural_network._losses import RowLoss
