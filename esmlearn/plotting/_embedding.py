@@ -169,12 +169,12 @@ class EmbeddingPCADisplay(AxesMixin):
         self : EmbeddingPCADisplay
             With ``ax_`` and ``figure_``.
         """
-        numbers = self.y is None or self.y.dtype.kind in "fiub"
+        classes = None if self.y is None or self.y.dtype.kind in "fiub" else np.unique(self.y)
         # Below the axes, a legend of many classes needs the height that it takes.
-        rows = 0 if numbers else len(np.unique(self.y)) / 2
+        rows = 0 if classes is None else len(classes) / 2
         ax = self._start(ax, size=(5.0, 3.6 + 0.2 * rows))
         size = float(np.clip(12000 / len(self.coordinates), 4, 25))
-        if numbers:
+        if classes is None:
             self._draw_numbers(ax, size, with_unit(name, unit))
         else:
             self._draw_classes(ax, size)

@@ -1,5 +1,7 @@
 """Checks of numbers that name the offending index."""
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
@@ -13,13 +15,13 @@ _REMEDY = {
 }
 
 
-def check_finite(array: np.ndarray, name: str) -> None:
+def check_finite(array: Any, name: str) -> None:
     """Raise a DataError that names the first element that is NaN or infinite.
 
     Parameters
     ----------
-    array : ndarray
-        Of any shape and a float dtype; other dtypes pass.
+    array : ndarray or sparse matrix
+        Of any shape and a float dtype; other dtypes pass, and so do sparse matrices.
     name : str
         How to call it in the message.
     """
