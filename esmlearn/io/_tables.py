@@ -2,8 +2,9 @@
 
 import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import pandas as pd
 
@@ -55,7 +56,7 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If the file is missing, empty, damaged or has no rows.
+        If the file is missing, empty, damaged, has no rows or, as text, a NUL character.
 
     Examples
     --------
@@ -81,11 +82,40 @@ def _read_text(path: str | os.PathLike[str], separator: str) -> pd.DataFrame:
     with open_text(path, max_line=_MAX_LINE, newline="") as handle:
         try:
             table = pd.read_csv(
-                handle, sep=separator, dtype=str, keep_default_na=False, na_values=[""]
+                _NoNul(handle, path),
+                sep=separator,
+                dtype=str,
+                keep_default_na=False,
+                na_values=[""],
             )
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
             raise DataError(f"{path} cannot be read as a table: {str(error).strip()}.") from error
     return table.apply(_numbers)
+
+
+class _NoNul:
+    """A text file that refuses NUL, at which pandas before 3.1 cuts a cell without a word."""
+
+    def __init__(self, handle: IO[str], path: str | os.PathLike[str]) -> None:
+        self._handle = handle
+        self._path = path
+        self._line = 1
+
+    def read(self, size: int = -1) -> str:
+        return self._checked(self._handle.read(size))
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._checked, self._handle)
+
+    def _checked(self, text: str) -> str:
+        before, nul, _ = text.partition("\0")
+        self._line += before.count("\n")
+        if nul:
+            raise DataError(
+                f"{self._path} has a NUL character in line {self._line}; expected text. Save it as "
+                f"UTF-8 (UTF-16 without its mark looks like this), or remove the character."
+            )
+        return text
 
 
 def _numbers(column: pd.Series) -> pd.Series:

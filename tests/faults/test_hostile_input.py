@@ -16,7 +16,7 @@ from tests._proteins import make_families
 
 IDS = ["-rf", "--help", ";touch PWNED", "$(touch PWNED)", "`touch PWNED`", "|touch${IFS}PWNED", "*"]
 IDS += ["../../PWNED", "/etc/passwd", "a'b", 'a"b', "%s%n", "\\", "x" * 10_000, "=cmd()", "0"]
-IN_TABLES = [*IDS, "two\nlines", "carriage\rreturn", "tab\there", "nul\x00byte", "a,b", " "]
+IN_TABLES = [*IDS, "two\nlines", "carriage\rreturn", "tab\there", "a,b", " "]
 
 
 @pytest.fixture
@@ -109,7 +109,8 @@ def test_working_directories_are_private():
 @pytest.mark.parametrize("name", ["x.fasta", "x.csv"])
 def test_a_line_of_two_gigabytes_is_refused_without_reading_it(name, tmp_path):
     path = tmp_path / name
-    path.write_bytes(b">P1\n" if name == "x.fasta" else b"id,sequence\nP1,")
+    # zeros alone would be refused in a table as what they are
+    path.write_bytes(b">P1\n" if name == "x.fasta" else b"id,sequence\nP1," + b"A" * (65 << 20))
     os.truncate(path, 2 << 30)  # a hole in the file, which reads as zeros
     code = (
         "import resource, sys\n"

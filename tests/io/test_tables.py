@@ -78,6 +78,16 @@ def test_line_breaks_inside_cells_stay_what_they_are(tmp_path):
     assert read_table(tmp_path / "t.csv")["sequence"].tolist() == ["MKV", "MST"]
 
 
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv.gz"])
+def test_nul_is_refused_with_its_line(tmp_path, name):
+    content = b"id,sequence\nP1,MKV\nP\0two,MKV\n"
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    with pytest.raises(
+        DataError, match=r"NUL character in line 3; expected text\. Save it as UTF-8"
+    ):
+        read_table(tmp_path / name)
+
+
 def test_unknown_formats_are_refused(tmp_path):
     (tmp_path / "t.xlsx").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"suffix '\.xlsx'"):
