@@ -6,6 +6,7 @@ The only file that imports fair-esm; it supplies the alphabet and the address of
 import argparse
 import pickle
 import re
+import threading
 import urllib.error
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,9 @@ from esmlearn.embedding._family_esm import describe_architecture
 from esmlearn.embedding._registry import ModelInfo
 from esmlearn.exceptions import CheckpointError, EngineNotFoundError
 
+# What torch may unpickle is set for the whole process: of two threads that read, the first to end
+# would take it from the other.
+_loading = threading.Lock()
 _ADDRESS = "https://dl.fbaipublicfiles.com/fair-esm/models/{name}.pt"
 _PREFIX = re.compile(r"^(encoder\.sentence_encoder\.|encoder\.|decoder\.)")
 
@@ -103,7 +107,7 @@ def fetch_checkpoint(name: str) -> Path:
 
 def _load_file(path: Path) -> dict[str, Any]:
     """Unpickle a checkpoint without running code from it."""
-    with torch.serialization.safe_globals([argparse.Namespace]):
+    with _loading, torch.serialization.safe_globals([argparse.Namespace]):
         try:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except (RuntimeError, ValueError) as error:

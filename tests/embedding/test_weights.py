@@ -1,6 +1,7 @@
 import sys
 import types
 import urllib.error
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -45,6 +46,12 @@ def test_files_from_before_the_zip_format_are_read(checkpoint, tmp_path, protein
     torch.save(content, path, _use_new_zipfile_serialization=False)
     old, new = (ESMEmbedder(p, cache=None).transform(proteins) for p in (path, checkpoint))
     assert (old == new).all()
+
+
+def test_threads_read_at_the_same_time(checkpoint):
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(_weights.read_checkpoint, [checkpoint] * 80))
+    assert {read.info for read in found} == {found[0].info}
 
 
 def test_half_precision_files_are_run_in_float32(checkpoint, tmp_path):

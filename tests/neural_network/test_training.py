@@ -194,7 +194,8 @@ def test_divergence_is_an_error(table):
         MLPRegressor((8,), batch_norm=False, random_state=0).fit(X * 1e30, y)
 
 
-def test_progress_goes_to_stderr_only(table, capsys):
+def test_progress_goes_to_stderr_only(table, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal's bar is cut
     X, y, _ = table
     MLPRegressor((8,), max_iter=40, verbose=2, random_state=0).fit(X, y)
     out, err = capsys.readouterr()
