@@ -126,6 +126,30 @@ def epoch_time():
     return fig
 
 
+EMBEDDERS = {
+    "fair-esm": "fair-esm",
+    "fair-esm, malloc tuned": "fair-esm, memory allocator tuned",
+    "esm-cpp float32": "esm-cpp, float32",
+    "transformers float32": "transformers, float32",
+    "esmlearn float32": "esmlearn, float32",
+    "transformers bfloat16": "transformers, bfloat16",
+    "esmlearn bfloat16": "esmlearn, bfloat16",
+}
+
+
+@figure
+def embed_speed():
+    """Speed of embedding relative to fair-esm's extraction."""
+    programs = result("embed_speed_8M")["programs"]
+    shown = [name for name in EMBEDDERS if name in programs]
+    fig, ax = plt.subplots(figsize=(7, 0.42 * len(shown) + 0.7))
+    values = [programs[name]["times_fair_esm"] for name in shown]
+    colours = [OURS if name.startswith("esmlearn") else OTHERS for name in shown]
+    bars(ax, [EMBEDDERS[name] for name in shown], values, colours, form="{:.1f}")
+    ax.set_xlabel("times as fast as fair-esm's extraction")
+    return fig
+
+
 @figure
 def handwritten():
     """The whole method by hand and with esmlearn: lines, time, leakage."""

@@ -15,11 +15,6 @@ def result(name):
     return json.loads((FOLDER / f"{name}.json").read_text())
 
 
-def names(pattern):
-    """Return the names of the results that match, in order."""
-    return sorted(path.stem for path in FOLDER.glob(f"{pattern}.json"))
-
-
 def percent(share, digits=1):
     """Return a share as a percentage; a zero is a zero, and nothing else is rounded to one."""
     if share == 0:
