@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 
-from measured._results import result
+from measured._results import leakage_of_5000, result
 from measured._tables import DEFINITIONS, SPLITS, TAIL, VARIANTS
 
 FIGURES = {}
@@ -30,7 +30,7 @@ def bars(ax, words, values, colours, *, form, spread=None):
 @figure
 def leakage():
     """Test proteins with a relative in training, by how the folds were made."""
-    summary = result("splits_leakage_swissprot60k_5000")["summary"]
+    summary = leakage_of_5000()
     shown = [name for name in SPLITS if name in summary and name != "exact, any hit, purge"]
     fig, ax = plt.subplots(figsize=(7, 0.42 * len(shown) + 0.7))
     values = [100 * summary[name]["A"]["median"] for name in shown]
@@ -170,7 +170,7 @@ def handwritten():
 @figure
 def leakage_by_definition():
     """What counts as a relative decides how much leaks."""
-    summary = result("splits_leakage_swissprot60k_5000")["summary"]
+    summary = leakage_of_5000()
     shown = {
         "random": ("random folds", OTHERS),
         "mmseqs 0.3": ("MMseqs2 clusters", THIRD),

@@ -1,6 +1,6 @@
 """Single numbers that sentences of the docs use, as {{ name }}."""
 
-from measured._results import percent, result, span
+from measured._results import leakage_of_5000, percent, result, span
 
 
 def numbers():
@@ -9,7 +9,7 @@ def numbers():
 
 
 def _folds():
-    small = result("splits_leakage_swissprot60k_5000")["summary"]
+    small = leakage_of_5000()
     large = result("splits_leakage_swissprot60k_20000")["summary"]
     pitfalls = result("pitfalls")
     trees = pitfalls["relatives"]["trees"]

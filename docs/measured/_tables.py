@@ -1,6 +1,6 @@
 """One function per table: its header and its rows."""
 
-from measured._results import percent, result, signed, span
+from measured._results import leakage_of_5000, percent, result, signed, span
 
 TABLES = {}
 
@@ -38,7 +38,7 @@ LEAKAGE_HEAD = ["folds", *DEFINITIONS, "training rows kept"]
 @table
 def leakage():
     """What leaks from folds of 5,000 proteins, by how the folds were made."""
-    summary = result("splits_leakage_swissprot60k_5000")["summary"]
+    summary = leakage_of_5000()
     return LEAKAGE_HEAD, list(leakage_rows(summary, 1))
 
 
