@@ -1,9 +1,11 @@
-"""Density of a target in linear time: histogram, and Gaussian kernels by FFT."""
+"""Density of a target in linear time (histogram, Gaussian kernels by FFT), and weights by it."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from esmlearn.exceptions import DataError
 
 _GRID_SIZE = 2048
 _NORMAL_IQR = 1.3489795003921634  # inter-quartile range of a standard normal distribution
@@ -26,6 +28,16 @@ class Density(NamedTuple):
         inside = (y >= self.grid[0]) & (y <= self.grid[-1])
         return inside * ((1 - share) * self.values[left] + share * self.values[left + 1])
 
+    @property
+    def points(self) -> NDArray:
+        """Values of the target at which the density is known."""
+        return self.grid
+
+    @property
+    def cuts(self) -> NDArray:
+        """Where the target is cut between each point and the next."""
+        return self.grid[1:]
+
 
 class Histogram(NamedTuple):
     """A density that is constant inside each bin; outside of the bins it is zero."""
@@ -40,6 +52,16 @@ class Histogram(NamedTuple):
         bins = np.where(y == self.edges[-1], len(self.values) - 1, bins)
         inside = (bins >= 0) & (bins < len(self.values))
         return np.where(inside, self.values[np.clip(bins, 0, len(self.values) - 1)], 0.0)
+
+    @property
+    def points(self) -> NDArray:
+        """Centres of the bins."""
+        return (self.edges[1:] + self.edges[:-1]) / 2
+
+    @property
+    def cuts(self) -> NDArray:
+        """Where the target is cut between each bin and the next."""
+        return self.edges[1:-1]
 
 
 def silverman_bandwidth(y: NDArray) -> float:
@@ -80,3 +102,17 @@ def histogram_density(y: NDArray, *, n_bins: int | None = None) -> Histogram:
         n_bins = int(np.clip(np.ceil(np.ptp(y) / width), 10, 200)) if width > 0 else 50
     counts, edges = np.histogram(y, n_bins)
     return Histogram(edges, counts / (y.size * np.diff(edges)))
+
+
+def dense_weights(
+    densities: NDArray, known: tuple[float, float], *, alpha: float, floor: float
+) -> NDArray:
+    """Weights with mean 1 that fall with the density, from its `known` least to its largest."""
+    if not (alpha >= 0 and floor > 0):
+        raise DataError(
+            f"alpha must be at least 0 and floor above 0, got alpha={alpha}, floor={floor}."
+        )
+    low, high = known
+    scaled = (densities - low) / (high - low) if high > low else np.zeros(densities.shape)
+    weights = np.maximum(1.0 - alpha * np.clip(scaled, 0.0, 1.0), floor)
+    return weights / weights.mean()

@@ -1,4 +1,4 @@
-"""Edges and numbers of regions: checking those given, joining regions that are too small."""
+"""Edges and numbers of regions: those given are checked, regions that are too small joined."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,14 @@ def check_edges(edges: ArrayLike | None) -> NDArray:
     if bad.any():
         i = int(np.flatnonzero(bad)[0])
         raise DataError(f"edges[{i}] is {values[i]}: edges must be finite and ascending.")
+    return values
+
+
+def check_quantiles(quantiles: ArrayLike) -> NDArray:
+    """Return quantiles as a float array, or say what they must be."""
+    values = np.asarray(quantiles, dtype=np.float64)
+    if values.ndim != 1 or not ((values > 0) & (values < 1)).all():
+        raise DataError(f"quantiles must lie between 0 and 1, got {quantiles!r}.")
     return values
 
 

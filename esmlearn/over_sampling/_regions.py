@@ -11,15 +11,15 @@ from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from esmlearn.exceptions import DataError
-from esmlearn.over_sampling._density import (
-    Density,
-    Histogram,
-    histogram_density,
-    kernel_density,
+from esmlearn.over_sampling._density import dense_weights, histogram_density, kernel_density
+from esmlearn.over_sampling._edges import (
+    check_edges,
+    check_quantiles,
+    check_region_numbers,
+    join_small_regions,
 )
-from esmlearn.over_sampling._edges import check_edges, check_region_numbers, join_small_regions
 from esmlearn.over_sampling._relevance import (
+    DensityRelevance,
     RelevanceCurve,
     box_plot_control_points,
     check_control_points,
@@ -180,6 +180,8 @@ class TargetRegions(BaseEstimator):
         y = check_continuous_target(y)
         self.y_min_, self.y_max_ = float(y.min()), float(y.max())
         self.density_ = kernel_density(y, bandwidth=self.bandwidth)
+        at_targets = self.density_(y)
+        self.density_range_ = float(at_targets.min()), float(at_targets.max())
         self._learn_relevance(y)
         self.edges_ = self._find_edges(y)
         self.n_regions_ = len(self.edges_) + 1
@@ -208,26 +210,6 @@ class TargetRegions(BaseEstimator):
         check_is_fitted(self, "edges_")
         return np.searchsorted(self.edges_, as_numeric_column(y), side="right")
 
-    def predict(self, y: ArrayLike) -> NDArray:
-        """Do the same as `region`, under scikit-learn's name.
-
-        Parameters
-        ----------
-        y : array-like of shape (n_samples,)
-            Target values.
-
-        Returns
-        -------
-        region : ndarray of int of shape (n_samples,)
-            Number of the region of each value.
-
-        Raises
-        ------
-        DataError
-            If a value is NaN or infinite.
-        """
-        return self.region(y)
-
     def relevance(self, y: ArrayLike) -> NDArray:
         """Relevance of each value, between 0 (usual) and 1 (rare).
 
@@ -246,17 +228,8 @@ class TargetRegions(BaseEstimator):
         DataError
             If a value is NaN or infinite.
         """
-        check_is_fitted(self, "density_")
-        y = as_numeric_column(y)
-        if self.control_points_ is not None:
-            return RelevanceCurve(self.control_points_)(y)
-        density: Density | Histogram = self.histogram_ or self.density_
-        relevance = np.clip(1.0 - density(y) / density.values.max(), 0.0, 1.0)
-        if self.tail == "upper":
-            relevance = np.where(y >= self._mode, relevance, 0.0)
-        elif self.tail == "lower":
-            relevance = np.where(y <= self._mode, relevance, 0.0)
-        return relevance
+        check_is_fitted(self, "edges_")
+        return self._relevance(as_numeric_column(y))
 
     def weights(self, y: ArrayLike, *, alpha: float = 1.0, floor: float = 1e-6) -> NDArray:
         """Sample weights that grow where the target is sparse (DenseWeight).
@@ -281,16 +254,9 @@ class TargetRegions(BaseEstimator):
         DataError
             If a value is NaN or infinite, `alpha` is negative or `floor` is not positive.
         """
-        check_is_fitted(self, "density_")
-        y = as_numeric_column(y)
-        if not (alpha >= 0 and floor > 0):
-            raise DataError(
-                f"alpha must be at least 0 and floor above 0, got alpha={alpha}, floor={floor}."
-            )
-        low, high = self.density_range_
-        scaled = (self.density_(y) - low) / (high - low) if high > low else np.zeros(y.shape)
-        weights = np.maximum(1.0 - alpha * np.clip(scaled, 0.0, 1.0), floor)
-        return weights / weights.mean()
+        check_is_fitted(self, "edges_")
+        densities = self.density_(as_numeric_column(y))
+        return dense_weights(densities, self.density_range_, alpha=alpha, floor=floor)
 
     def table(self) -> pd.DataFrame:
         """One row per region.
@@ -302,11 +268,9 @@ class TargetRegions(BaseEstimator):
             ``count``, ``share``, ``relevance`` (mean over members, NaN without any) and ``rare``.
         """
         check_is_fitted(self, "rare_")
-        bounds = np.r_[
-            min([self.y_min_, *self.edges_[:1]]),
-            self.edges_,
-            max([self.y_max_, *self.edges_[-1:]]),
-        ]
+        # Given edges may lie outside of the training range.
+        low, high = min([self.y_min_, *self.edges_]), max([self.y_max_, *self.edges_])
+        bounds = np.r_[low, self.edges_, high]
         columns = {
             "low": bounds[:-1],
             "high": bounds[1:],
@@ -318,14 +282,11 @@ class TargetRegions(BaseEstimator):
         return pd.DataFrame(columns, index=pd.RangeIndex(self.n_regions_, name="region"))
 
     def _learn_relevance(self, y: NDArray) -> None:
-        """Set what `relevance` and `weights` need."""
-        at_targets = self.density_(y)
-        self.density_range_ = float(at_targets.min()), float(at_targets.max())
-        self.histogram_ = (
-            histogram_density(y, n_bins=self.n_bins) if self.method == "histogram" else None
-        )
-        self.control_points_ = None
-        if self.method == "relevance":
+        """Set what `_relevance` is made of: plain arrays, which saved models may hold."""
+        self.control_points_, self.histogram_ = None, None
+        if self.method == "histogram":
+            self.histogram_ = histogram_density(y, n_bins=self.n_bins)
+        elif self.method == "relevance":
             self.control_points_ = (
                 box_plot_control_points(y, tail=self.tail, whisker=self.whisker)
                 if self.control_points is None
@@ -333,39 +294,22 @@ class TargetRegions(BaseEstimator):
             )
 
     @property
-    def _mode(self) -> float:
-        """Value at which the density is highest."""
-        if self.histogram_ is not None:
-            i = int(np.argmax(self.histogram_.values))
-            return float(self.histogram_.edges[i : i + 2].mean())
-        return float(self.density_.grid[np.argmax(self.density_.values)])
+    def _relevance(self) -> RelevanceCurve | DensityRelevance:
+        """The relevance function by the chosen method."""
+        if self.control_points_ is not None:
+            return RelevanceCurve(self.control_points_)
+        return DensityRelevance(self.histogram_ or self.density_, tail=self.tail)
 
     def _find_edges(self, y: NDArray) -> NDArray:
         """Inner edges by the chosen method."""
         if self.method == "edges":
             return check_edges(self.edges)
         if self.method == "quantile":
-            quantiles = np.asarray(self.quantiles, dtype=np.float64)
-            if quantiles.ndim != 1 or not ((quantiles > 0) & (quantiles < 1)).all():
-                raise DataError(f"quantiles must lie between 0 and 1, got {self.quantiles!r}.")
-            edges = np.unique(np.quantile(y, quantiles))
+            edges = np.unique(np.quantile(y, check_quantiles(self.quantiles)))
             return edges[edges > self.y_min_]
-        if self.control_points_ is not None:
-            edges = RelevanceCurve(self.control_points_).crossings(self.threshold)
-        else:
-            edges = self._density_crossings()
+        edges = self._relevance.crossings(self.threshold)
         edges = edges[(edges > self.y_min_) & (edges <= self.y_max_)]
         return join_small_regions(y, edges, self.min_count)
-
-    def _density_crossings(self) -> NDArray:
-        """Values at which the relevance from a density passes the threshold."""
-        if self.histogram_ is not None:
-            centres = (self.histogram_.edges[1:] + self.histogram_.edges[:-1]) / 2
-            rare = self.relevance(centres) >= self.threshold
-            return self.histogram_.edges[1:-1][rare[1:] != rare[:-1]]
-        grid = self.density_.grid
-        rare = self.relevance(grid) >= self.threshold
-        return grid[1:][rare[1:] != rare[:-1]]
 
     def _find_rare(self, y: NDArray) -> NDArray:
         """Which regions are rare, by relevance or as the user names them."""

@@ -1,10 +1,11 @@
-"""The relevance function: how much a target value matters, from 0 to 1, by the box-plot rule."""
+"""Relevance: how much a target value matters, from 0 to 1, by control points or a density."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicHermiteSpline
 
 from esmlearn.exceptions import DataError
+from esmlearn.over_sampling._density import Density, Histogram
 
 
 def box_plot_control_points(y: NDArray, *, tail: str, whisker: float) -> NDArray:
@@ -70,3 +71,27 @@ class RelevanceCurve:
             return np.empty(0)
         roots = self._spline.solve(threshold, extrapolate=False)
         return np.unique(roots[np.isfinite(roots)])
+
+
+class DensityRelevance:
+    """One minus a density relative to its maximum; 0 on the side of the mode that is no tail."""
+
+    def __init__(self, density: Density | Histogram, *, tail: str) -> None:
+        self.density = density
+        self.tail = tail
+        self.mode = float(density.points[np.argmax(density.values)])
+
+    def __call__(self, y: ArrayLike) -> NDArray:
+        """Relevance of each value."""
+        y = np.asarray(y, dtype=np.float64)
+        relevance = np.clip(1.0 - self.density(y) / self.density.values.max(), 0.0, 1.0)
+        if self.tail == "upper":
+            relevance[y < self.mode] = 0.0
+        elif self.tail == "lower":
+            relevance[y > self.mode] = 0.0
+        return relevance
+
+    def crossings(self, threshold: float) -> NDArray:
+        """Values at which the relevance passes through `threshold`."""
+        rare = self(self.density.points) >= threshold
+        return self.density.cuts[rare[1:] != rare[:-1]]

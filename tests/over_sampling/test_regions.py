@@ -43,7 +43,6 @@ def test_tail_limits_rare_to_one_side(method, y):
 def test_edge_belongs_to_region_above():
     regions = TargetRegions("edges", edges=[50, 85]).fit([30.0, 50.0, 85.0, 90.0])
     assert_array_equal(regions.region([49.999, 50, 84.999, 85, 1e9, -1e9]), [0, 1, 1, 2, 2, 0])
-    assert_array_equal(regions.predict([85]), [2])
 
 
 def test_box_plot_control_points_are_whiskers_and_median():
@@ -171,7 +170,7 @@ def test_bad_targets(target, message):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("method", ["region", "predict", "relevance", "weights"])
+@pytest.mark.parametrize("method", ["region", "relevance", "weights"])
 def test_values_that_lie_in_no_region_are_named(method, value, y):
     regions = TargetRegions().fit(y)
     with pytest.raises(DataError, match=rf"y\[1\] is {value}"):
