@@ -4,6 +4,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from imblearn.pipeline import make_pipeline
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import VotingRegressor
@@ -16,7 +17,15 @@ from esmlearn import persistence
 from esmlearn.embedding import ESMEmbedder, write_untrained_checkpoint
 from esmlearn.exceptions import CheckpointError, DataError
 from esmlearn.model_selection import CDHitGroupSplitter
-from esmlearn.over_sampling import RegionOverSampler, TargetRegions
+from esmlearn.over_sampling import (
+    DenseWeightRegressor,
+    GaussianNoiseOverSampler,
+    RegionOverSampler,
+    RegionUnderSampler,
+    RelevanceSampler,
+    TargetRegions,
+    TwoStageRegressor,
+)
 from esmlearn.persistence import TRUSTED_TYPES, load, read_metadata, save
 from esmlearn.pipeline import Pipeline
 from esmlearn.study import default_models
@@ -218,6 +227,26 @@ def test_of_a_search_the_best_estimator_is_saved(tmp_path, checkpoint, targets):
     again = load(tmp_path / "search")
     assert np.array_equal(search.predict(X), again.predict(X))
     assert read_metadata(tmp_path / "search")["embedders"][0]["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        [DenseWeightRegressor(Ridge())],
+        [TwoStageRegressor(regions=REGIONS, classifier=LogisticRegression(), random_state=0)],
+        [GaussianNoiseOverSampler(regions=REGIONS, random_state=0), Ridge()],
+        [RegionUnderSampler(regions=REGIONS, random_state=0), Ridge()],
+        [RelevanceSampler(regions=REGIONS, random_state=0), Ridge()],
+        [RegionOverSampler("random", regions=TargetRegions("histogram"), random_state=0), Ridge()],
+    ],
+    ids=lambda tail: type(tail[0]).__name__,
+)
+def test_every_treatment_of_the_tail_is_saved(tail, tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(80, 3)), np.r_[rng.normal(30, 2, 70), rng.normal(60, 2, 10)]
+    model = make_pipeline(*tail).fit(X, y)
+    save(model, tmp_path / "model")
+    assert np.array_equal(model.predict(X), load(tmp_path / "model").predict(X))
 
 
 def _wrapped(checkpoint, y):
