@@ -2,8 +2,8 @@
 
 Compares no treatment with over-sampling, noise, under-sampling, relevance sampling, weights, losses
 and two-stage regression, for several regressors, on proteins of which none has a homolog in
-training. Differences to no treatment are paired by fold, with 95 % intervals of Student's t over
-folds.
+training. Differences to no treatment are paired by fold, with the 95 % interval of Nadeau and
+Bengio's corrected t-test; those of SMOTE inside or between families are taken to plain SMOTE too.
 
     python benchmarks/long_tail.py TABLE.csv --edge 85
     python benchmarks/long_tail.py TABLE.csv --edge 85 --model CHECKPOINT.pt --fold-seed 1
@@ -16,13 +16,14 @@ Folds are made from the homology graph of the sequences; families inside a train
 components. Whatever a strategy chooses, thresholds for example, it chooses inside the training
 part, on folds that keep its families together.
 
-Each entry is kept when it is finished; a run goes on where another on the same rows stopped.
+Each entry is kept when it is finished; a run goes on where another on the same folds stopped.
 """
 
 import argparse
 import json
 import time
 import warnings
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,6 @@ import pandas as pd
 from _proteins import make_features, read_table
 from _report import RESULTS, machine, write_result
 from _tail_strategies import regressors, strategies
-from scipy.stats import t as student
 from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 
@@ -39,17 +39,34 @@ from esmlearn.clustering import homology_graph
 from esmlearn.exceptions import ResamplingWarning
 from esmlearn.metrics import region_report
 from esmlearn.model_selection import CDHitGroupSplitter
+from esmlearn.over_sampling import RegionOverSampler
+from esmlearn.study import corrected_ttest
 
 METRICS = ("mae", "balanced_mae", "recall", "precision", "f1", "rare_mae")
-SAME_ROWS = ("table", "features", "rows", "row_rule", "rare", "edge", "fold_seed")
+SAME = ("table", "features", "rows", "row_rule", "rare", "edge", "fold_seed", "folds")
+PLAIN = "smote +300 %"
+BY_FAMILIES = ("smote within families +300 %", "smote between families +300 %")
 
 
 def make_folds(sequences, y, seed):
-    """Return five homology folds, and the family of each row."""
+    """Return five homology folds, the family of each row, and what is to be known of both."""
     splitter = CDHitGroupSplitter(n_splits=5, random_state=seed)
     folds = list(splitter.split(sequences, y))
     graph = homology_graph(list(sequences))
-    return folds, graph.components()[graph.node_of(list(sequences))]
+    digest = blake2b(digest_size=8)
+    for rows in (rows for fold in folds for rows in fold):
+        digest.update(np.asarray(rows, dtype=np.int64).tobytes())
+    engine = {name: graph.description[name] for name in ("engine", "version", "settings")}
+    about = {"folds": digest.hexdigest(), "graph": engine}
+    return folds, graph.components()[graph.node_of(list(sequences))], about
+
+
+def pairs_in_one_family(X, y, groups, edge):
+    """Share of plain SMOTE's pairs of parents that are relatives."""
+    sampler = RegionOverSampler(level=300, regions=[edge], rare=[1], random_state=0)
+    sampler.fit_resample(StandardScaler().fit_transform(X), y)
+    one, other = groups[sampler.parents_].T
+    return float(np.mean(one == other))
 
 
 def evaluate(fit, model, X, y, groups, folds, edge):
@@ -80,13 +97,9 @@ def metrics(y_true, y_pred, edge):
 def paired(treated, untreated):
     """Mean difference over folds, and its 95 % interval."""
     difference = pd.DataFrame(treated) - pd.DataFrame(untreated)
-    n = len(difference)
-    half = student.ppf(0.975, n - 1) * difference.std(ddof=1) / np.sqrt(n)
-    mean = difference.mean()
-    return {
-        name: [float(v) for v in (mean[name], mean[name] - half[name], mean[name] + half[name])]
-        for name in METRICS
-    }
+    test_share = 1 / (len(difference) - 1)
+    tests = {name: corrected_ttest(difference[name], test_share=test_share) for name in METRICS}
+    return {name: [test[end] for end in ("mean", "low", "high")] for name, test in tests.items()}
 
 
 def entry(fit, model, X, y, groups, folds, edge):
@@ -100,11 +113,16 @@ def entry(fit, model, X, y, groups, folds, edge):
 
 
 def compare(results):
-    """Add to each entry its differences to the same model without treatment."""
+    """Add to each entry its differences to the same model untreated, or with plain SMOTE."""
     for name, found in results.items():
-        untreated = results.get(f"{name.split(', ')[0]}, none", {})
-        if "folds" in found and "folds" in untreated and found is not untreated:
-            found["difference"] = paired(found["folds"], untreated["folds"])
+        model, treatment = name.split(", ", 1)
+        others = {"difference": "none"}
+        if treatment in BY_FAMILIES:
+            others["difference_to_smote"] = PLAIN
+        for key, other in others.items():
+            reference = results.get(f"{model}, {other}", {})
+            if "folds" in found and "folds" in reference and found is not reference:
+                found[key] = paired(found["folds"], reference["folds"])
     return results
 
 
@@ -116,10 +134,10 @@ class Kept:
         self.own: dict[str, Any] = {}
 
     def written(self) -> dict[str, Any]:
-        """Return what is in the file, if it is of the same rows."""
+        """Return what is in the file, if it is of the same rows and folds."""
         path = RESULTS / f"{self.name}.json"
         before = json.loads(path.read_text()) if path.exists() and not self.quick else {}
-        same = all(before.get(key) == self.about[key] for key in SAME_ROWS)
+        same = all(before.get(key) == self.about[key] for key in SAME)
         return before if same else {"results": {}}
 
     def add(self, name: str, found: dict[str, Any]) -> None:
@@ -169,7 +187,7 @@ def main():
     sequences, y = read_table(args.table, n_rows=500 if args.quick else args.rows)
     y = y.astype(np.float64)
     X = make_features(sequences, args.model)
-    folds, groups = make_folds(sequences, y, args.fold_seed)
+    folds, groups, about_folds = make_folds(sequences, y, args.fold_seed)
     models = regressors(10 if args.quick else args.trees)
     models = {
         name: (models[name], strategies(args.edge, name, args.first_stage))
@@ -185,6 +203,8 @@ def main():
         "rare": int(np.sum(y >= args.edge)),
         "edge": args.edge,
         "fold_seed": args.fold_seed,
+        **about_folds,
+        "smote_pairs_in_one_family": pairs_in_one_family(X, y, groups, args.edge),
     }
     parts = ["long_tail", table, features, args.rows, args.fold_seed or None]
     name = "_".join(str(part) for part in parts if part)
