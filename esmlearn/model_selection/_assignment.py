@@ -9,9 +9,11 @@ or a size off by more than is tolerated, these come to weigh more.
 """
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 MAX_CANDIDATES = 400
 MAX_SWEEPS = 100
@@ -64,6 +66,17 @@ def assign_atoms(
         if deviation < least:
             dealt, least = again, deviation
     return _deal(type_of, dealt, fractions, rng)
+
+
+def rows_per_label(
+    counts: NDArray[np.int64], label: NDArray[np.intp], n_labels: int
+) -> NDArray[np.int64]:
+    """Return the rows of each stratum under each label, for nodes that stand for `counts` rows."""
+    n_nodes = len(label)
+    members = csr_array(
+        (np.ones(n_nodes, dtype=np.int64), (label, np.arange(n_nodes))), shape=(n_labels, n_nodes)
+    )
+    return members @ counts
 
 
 def _refine(ledger: "_Ledger") -> tuple[NDArray[np.int64], float]:
@@ -127,6 +140,9 @@ class _Ledger:
         self.dealt = np.floor(np.outer(n_atoms, fractions)).astype(np.int64)
         target = np.outer(fractions, n_atoms @ self.rows)
         self.excess = self.dealt.T @ self.rows - target
+        # What `exchange` need not compute again before the next move.
+        self.candidates: dict[int, Any] = {}
+        self.settled: set[tuple[int, int]] = set()
 
     def rest_by_size(self) -> NDArray[np.intp]:
         """Return the types of the atoms that are not dealt yet, largest atoms first."""
@@ -142,20 +158,22 @@ class _Ledger:
     def exchange(self, f: int, g: int) -> bool:
         """Make the best exchange of at most one atom each between two folds, if any helps.
 
-        Moving a net ``d`` from f to g lowers the cost by ``stiffness * (|best|^2 - |d - best|^2)``,
-        so the best exchange is the one nearest to ``best``.
+        Moving a net ``d`` from f to g lowers the cost by ``stiffness * (2 * best @ d - |d|^2)``.
         """
+        if (f, g) in self.settled:
+            return False
         stiffness = 1 / self.fractions[f] + 1 / self.fractions[g]
         best = self.excess[f] / self.fractions[f] - self.excess[g] / self.fractions[g]
         best /= stiffness
-        from_f, from_g = self._candidates(f), self._candidates(g)
-        give = self.rows[from_f] - best
-        take = self.rows[from_g]
-        give = np.vstack([give, -best])  # nothing goes, or nothing comes back
-        take = np.vstack([take, np.zeros_like(best)])
-        distance = (give**2).sum(1)[:, None] + (take**2).sum(1) - 2 * give @ take.T
-        a, b = np.unravel_index(int(np.argmin(distance)), distance.shape)
-        if best @ best - distance[a, b] <= _LEAST_GAIN:
+        (from_f, give, give_squares), (from_g, take, take_squares) = map(self._candidates, (f, g))
+        gain = 2 * give @ take.T
+        gain += (2 * give @ best - give_squares)[:, None]
+        gain -= 2 * take @ best + take_squares
+        a, b = np.unravel_index(int(np.argmax(gain)), gain.shape)
+        # Relative to what is rounded: a gain that is not one could be made for ever.
+        rounded = max(give_squares.max(), take_squares.max(), best @ best, 1.0)
+        if gain[a, b] <= _LEAST_GAIN * rounded:
+            self.settled.add((f, g))
             return False
         if a < len(from_f):
             self._move(from_f[a], f, g)
@@ -174,20 +192,34 @@ class _Ledger:
         factor = np.where(deviations > 1, np.sqrt(deviations) * 1.5, 1.0)
         self.rows = self.rows * factor
         self.excess = self.excess * factor
+        self.candidates, self.settled = {}, set()
 
-    def _candidates(self, fold: int) -> NDArray[np.intp]:
-        """Return the types that a fold holds; of very many, those with the smallest atoms."""
-        held = np.flatnonzero(self.dealt[:, fold])
-        if len(held) > MAX_CANDIDATES:
-            held = held[np.argsort(self.size[held], kind="stable")[:MAX_CANDIDATES]]
-        return held
+    def _candidates(
+        self, fold: int
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+        """Return the types that a fold holds, their rows and the squares of these.
+
+        Of very many types, those with the smallest atoms. The last rows are none at all, for an
+        exchange in which nothing goes this way.
+        """
+        if fold not in self.candidates:
+            held = np.flatnonzero(self.dealt[:, fold])
+            if len(held) > MAX_CANDIDATES:
+                held = held[np.argsort(self.size[held], kind="stable")[:MAX_CANDIDATES]]
+            rows = np.zeros((len(held) + 1, self.rows.shape[1]))
+            rows[:-1] = self.rows[held]
+            self.candidates[fold] = held, rows, (rows**2).sum(axis=1)
+        return self.candidates[fold]
 
     def _move(self, kind: int, source: int | None, destination: int) -> None:
         if source is not None:
             self.dealt[kind, source] -= 1
             self.excess[source] -= self.rows[kind]
+            self.candidates.pop(source, None)
         self.dealt[kind, destination] += 1
         self.excess[destination] += self.rows[kind]
+        self.candidates.pop(destination, None)
+        self.settled = {pair for pair in self.settled if not {source, destination} & set(pair)}
 
 
 def _deal(

@@ -55,8 +55,6 @@ def cut_with_metis(
         objtype=pymetis.ObjType.VOL,
         seed=seed,
         ufactor=int(BALANCE_TOLERANCE * 1000),
-        niter=20,
-        ncuts=4,
     )
     partition = pymetis.part_graph(
         n_parts,

@@ -12,7 +12,11 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from esmlearn.exceptions import InsufficientComponentsError
-from esmlearn.model_selection._assignment import assign_atoms, signed_deviations
+from esmlearn.model_selection._assignment import (
+    assign_atoms,
+    rows_per_label,
+    signed_deviations,
+)
 from esmlearn.model_selection._cutting import cut_component
 from esmlearn.model_selection._drop import partitions
 from esmlearn.model_selection._rebalance import rebalance
@@ -65,8 +69,7 @@ class FoldPlan:
     def deviation(self, counts: NDArray[np.int64], fractions: NDArray[np.float64]) -> float:
         """Return the largest deviation from folds like the whole set, over its tolerance."""
         kept = self.fold >= 0
-        held = np.zeros((len(fractions), counts.shape[1]))
-        np.add.at(held, self.fold[kept], counts[kept])
+        held = rows_per_label(counts[kept], self.fold[kept], len(fractions)).astype(float)
         whole = counts.sum(axis=0) / counts.sum()
         return float(np.abs(signed_deviations(held, fractions, whole)).max())
 
@@ -216,11 +219,9 @@ class FoldPlanner:
     ) -> NDArray[np.intp]:
         """Return the fold of each node."""
         atom = np.unique(atom, return_inverse=True)[1]
-        per_atom = np.zeros((int(atom.max()) + 1, counts.shape[1]), dtype=np.int64)
-        np.add.at(per_atom, atom, counts)
-        return assign_atoms(per_atom, self.fractions, rng=rng, largest_first=self.largest_first)[
-            atom
-        ]
+        per_atom = rows_per_label(counts, atom, int(atom.max()) + 1)
+        fold = assign_atoms(per_atom, self.fractions, rng=rng, largest_first=self.largest_first)
+        return fold[atom]
 
 
 def too_few_components(found: int, needed: int, what: str) -> InsufficientComponentsError:

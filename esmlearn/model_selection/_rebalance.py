@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from esmlearn.model_selection._assignment import signed_deviations
+from esmlearn.model_selection._assignment import rows_per_label, signed_deviations
 from esmlearn.model_selection._cutting import membership
 
 MAX_MOVED_SHARE = 0.02
@@ -42,8 +42,7 @@ def rebalance(
     fold, n_folds = fold.copy(), len(fractions)
     ties = (adjacency.astype(float) @ membership(fold, n_folds)).toarray()
     weight = np.column_stack([counts, counts.sum(axis=1)])
-    held = np.zeros((n_folds, counts.shape[1]))
-    np.add.at(held, fold, counts)
+    held = rows_per_label(counts, fold, n_folds).astype(float)
     movable = _in_cut_component(adjacency, ties, fold)
     for _ in range(int(MAX_MOVED_SHARE * counts.sum())):
         deviation = signed_deviations(held, fractions)
