@@ -1,7 +1,6 @@
-"""Recall of the search engines against exhaustive alignment, and what a homology graph costs.
+"""Recall and cost of the search engines against exhaustive alignment.
 
-    python benchmarks/graph_engines.py recall --data proteins.fasta.gz --n 3000
-    python benchmarks/graph_engines.py scale  --data proteins.fasta.gz --sizes 7500 15000 30000
+    python benchmarks/graph_engines.py --data proteins.fasta.gz --n 3000
 
 ``--quick`` tries every step on a few hundred proteins; its figures mean nothing.
 """
@@ -102,40 +101,20 @@ def recall(arguments: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def scale(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure the search at growing sizes and fit the exponent of its CPU time."""
-    result: dict[str, Any] = {}
-    for engine in arguments.engines:
-        rows = []
-        for n in arguments.sizes:
-            proteins = read_proteins(arguments.data, n, arguments.seed)
-            graph, cost = measured(proteins, engine, arguments.n_jobs)
-            rows.append({"n": len(proteins), "n_edges": graph.n_edges, **cost})
-            print(engine, rows[-1], flush=True)
-        sizes = np.log([row["n"] for row in rows])
-        exponent = None
-        if len(rows) > 1:
-            exponent = float(np.polyfit(sizes, np.log([row["cpu_s"] for row in rows]), 1)[0])
-        result[engine] = {"runs": rows, "exponent": exponent}
-    return result
-
-
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("task", choices=["recall", "scale"])
     parser.add_argument("--data", type=Path, required=True, help="FASTA file, perhaps gzipped")
-    parser.add_argument("--n", type=int, default=3000, help="proteins of `recall`")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[7500, 15000, 30000, 60000])
+    parser.add_argument("--n", type=int, default=3000, help="proteins")
     parser.add_argument("--engines", nargs="+", default=None, help="default: those installed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="tiny; figures mean nothing")
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.n, arguments.sizes = 200, [100, 200]
+        arguments.n = 200
     if arguments.engines is None:
         installed = available_engines()
         arguments.engines = [name for name in ("diamond", "mmseqs") if installed[name]]
@@ -143,12 +122,11 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run one task and keep its figures."""
+    """Measure, and keep the figures."""
     arguments = parse()
-    result = {"recall": recall, "scale": scale}[arguments.task](arguments)
     about = {"machine": machine(), "engines": available_engines(), "data": arguments.data.name}
-    name = f"graph_engines_{arguments.task}"
-    write_result(name, {**about, "n_jobs": arguments.n_jobs, **result}, quick=arguments.quick)
+    result = {**about, "n_jobs": arguments.n_jobs, **recall(arguments)}
+    write_result("graph_engines", result, quick=arguments.quick)
 
 
 if __name__ == "__main__":

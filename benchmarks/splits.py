@@ -1,11 +1,10 @@
-"""Leakage, balance, cost and scale of homology splits, against random folds and published tools.
+"""Leakage, balance and cost of homology splits, against random folds and published tools.
 
     python benchmarks/splits.py leakage --data proteins.fasta.gz --n 5000 --seeds 3
     python benchmarks/splits.py leakage --data proteins.fasta.gz --n 20000 --judge-sample 500
     python benchmarks/splits.py balance --data labelled.csv.gz
     python benchmarks/splits.py representatives --data proteins.fasta.gz --n 5000 --engine diamond
     python benchmarks/splits.py peers   --data labelled.csv.gz --n 5000 --venvs DIRECTORY
-    python benchmarks/splits.py scale   --data proteins.fasta.gz --sizes 7500 15000 30000 60000
 
 The judge is exhaustive Smith-Waterman: of all pairs, or of a random sample of test rows against all
 training rows. ``--quick`` tries every step on 300 proteins; its figures mean nothing.
@@ -277,32 +276,17 @@ def judged_peer(
     return {"tool": peer.name, "version": peer.version, **result}
 
 
-def scale(options: argparse.Namespace) -> dict[str, Any]:
-    """Time graph and folds at growing size; report the exponent of growth."""
-    rows = []
-    for n in options.sizes:
-        sequences, y = read(options.data, n)
-        case = {"engine": options.engine, "random_state": 0, "n_jobs": options.n_jobs}
-        (pairs, about), cost = measured(split, sequences, y, case)
-        rows.append({"n": len(sequences), **kept(pairs, len(sequences)), **about, **cost})
-        print(rows[-1], flush=True)
-    sizes, seconds = [r["n"] for r in rows], [r["wall_s"] for r in rows]
-    slope = np.polyfit(np.log(sizes), np.log(seconds), 1)[0] if len(rows) > 1 else float("nan")
-    return {"engine": options.engine, "exponent": float(slope), "runs": rows}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     tasks = {"leakage": leakage, "balance": balance, "representatives": representatives}
-    tasks |= {"peers": peers, "scale": scale}
+    tasks["peers"] = peers
     parser.add_argument("task", choices=tasks)
     parser.add_argument("--data", type=Path, required=True, help="FASTA or CSV (sequence, target)")
     parser.add_argument("--n", type=int, help="number of proteins, drawn at random")
     parser.add_argument("--seeds", type=int, default=1, help="number of draws (leakage)")
     parser.add_argument("--judge-sample", type=int, help="judge so many test rows instead of all")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[7500, 15000, 30000, 60000])
     parser.add_argument("--engine", default="mmseqs", help="of all tasks but leakage")
     parser.add_argument("--engines", nargs="*", default=ENGINES, help="task leakage")
     parser.add_argument(
@@ -317,13 +301,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     if options.quick:
-        options.n, options.seeds, options.sizes = 300, 1, [150, 300]
+        options.n, options.seeds = 300, 1
     with tempfile.TemporaryDirectory() as cache:
         os.environ["ESMLEARN_CACHE"] = str(options.cache or cache)
         result = {"machine": machine(), "task": options.task, **tasks[options.task](options)}
     name = f"splits_{options.task}_{options.data.name.split('.')[0]}"
-    if options.task == "scale":
-        name = f"{name}_{options.engine}"
     name = f"{name}_{options.n or 'all'}" + ("_any_hit" if options.any_hit else "")
     if options.task == "leakage" and options.engines != ENGINES:
         name = "_".join([name, *options.engines])
