@@ -114,7 +114,10 @@ class Position:
 
 
 class Batch(NamedTuple):
-    """Windows of one length: tokens (n_windows, length), and the sequence each was cut from."""
+    """Windows of one length: tokens (n_windows, length), and the sequence each was cut from.
+
+    Where two windows are taken of each sequence, the second half of the rows repeats the first.
+    """
 
     rows: np.ndarray
     tokens: np.ndarray
@@ -124,10 +127,11 @@ class Batch(NamedTuple):
 class BatchPlan:
     """Which training batch comes at which `Position`: a pure function of these settings.
 
-    An epoch is a permutation of the sequences, or of ``rows`` if some are chosen, cut into shards.
-    In a shard a random window of at most ``crop`` tokens is taken of each sequence, the windows are
-    ordered by length, and cut to the shortest of their batch, so that there is no padding. No state
-    is kept: after a restart the same `Position` gives the same batch.
+    An epoch is a permutation of the sequences, or of ``rows`` if some are chosen (or some more
+    often than others), cut into shards. In a shard a random window of at most ``crop`` tokens is
+    taken of each sequence, or ``n_windows`` that do not overlap; the windows are ordered by length,
+    and cut to the shortest of their batch, so that there is no padding. No state is kept: after a
+    restart the same `Position` gives the same batch.
     """
 
     sequences: TokenSequences
@@ -136,6 +140,7 @@ class BatchPlan:
     sequences_per_shard: int = 4096
     seed: int = 0
     rows: np.ndarray | None = None
+    n_windows: int = 1
 
     @property
     def n_sequences(self) -> int:
@@ -166,23 +171,28 @@ class BatchPlan:
             rows = self.rows[rows]
         rng = np.random.default_rng([self.seed, epoch, shard])
         available = self.sequences.lengths[rows]
-        by_length = np.argsort(np.minimum(available, self.crop), kind="stable")
-        rows, available = rows[by_length], available[by_length]
+        window = np.minimum(available // self.n_windows, self.crop)
+        by_length = np.argsort(window, kind="stable")
+        rows, available, window = rows[by_length], available[by_length], window[by_length]
         batches = []
         start = 0
         while start < len(rows):
-            length = int(min(available[start], self.crop))
-            stop = start + max(1, self.tokens_per_batch // length)
+            length = int(window[start])
+            stop = start + max(1, self.tokens_per_batch // (self.n_windows * length))
             tokens = self._cut(rows[start:stop], available[start:stop], length, rng)
-            batches.append(Batch(rows[start:stop], tokens))
+            batches.append(Batch(np.tile(rows[start:stop], self.n_windows), tokens))
             start = stop
         return [batches[i] for i in rng.permutation(len(batches))]
 
     def _cut(
         self, rows: np.ndarray, available: np.ndarray, length: int, rng: np.random.Generator
     ) -> np.ndarray:
-        starts = self.sequences.offsets[rows] + rng.integers(0, available - length + 1)
-        return self.sequences.tokens[starts[:, None] + np.arange(length)]
+        """Random windows (n_windows * n_rows, length); those of one row in random order."""
+        spare = available - self.n_windows * length
+        before = np.sort(rng.integers(0, spare + 1, (self.n_windows, len(rows))), axis=0)
+        starts = before + length * np.arange(self.n_windows)[:, None]
+        starts = self.sequences.offsets[rows] + rng.permuted(starts, axis=0)
+        return self.sequences.tokens[starts.reshape(-1, 1) + np.arange(length)]
 
 
 def mask_tokens(

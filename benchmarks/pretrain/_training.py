@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from benchmarks.pretrain._corpus import (
     FIRST_RESIDUE,
@@ -27,11 +26,21 @@ from benchmarks.pretrain._corpus import (
     BatchPlan,
     Corpus,
     Position,
-    mask_all,
     mask_tokens,
 )
+from benchmarks.pretrain._initialisation import residue_frequencies, start_from_composition
 from benchmarks.pretrain._labels import SequenceLabels
 from benchmarks.pretrain._model import Architecture, MaskedLanguageModel, SequenceHeads
+from benchmarks.pretrain._objectives import (
+    held_out_pair_loss,
+    held_out_residue_loss,
+    masked_loss,
+    pair_loss,
+    pooled_states,
+    tensors,
+)
+
+OBJECTIVES = ("residues", "pairs", "head")
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +49,17 @@ logger = logging.getLogger(__name__)
 class Settings:
     """Everything that decides what the weights become.
 
+    ``objective``: "residues", masked language modelling; "pairs", telling which two windows come
+    from one sequence (and the sequences' labels, if there are any), starting from composition;
+    "head", masked language modelling in which only the language model's head is trained.
+
     The learning rate rises over ``warmup_steps``, then stays. From step ``cooldown_start`` on it
     falls linearly and is zero after ``cooldown_steps``: such a run can be ended when time is up,
     and, ended in a copy of its state, go on afterwards (Hägele et al. 2024, arXiv:2405.18392).
     """
 
     architecture: Architecture = field(default_factory=Architecture)
+    objective: str = "residues"
     crop: int = 256
     tokens_per_batch: int = 4096
     learning_rate: float = 1e-3
@@ -55,8 +69,10 @@ class Settings:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     ema_decay: float = 0.999
-    term_weight: float = 0.05
-    genome_weight: float = 0.25
+    temperature: float = 0.2
+    labelled_share: float = 0.25
+    term_weight: float = 0.0
+    genome_weight: float = 0.5
     seed: int = 0
 
     @property
@@ -91,8 +107,8 @@ class Progress:
 class Trainer:
     """Model, averaged model, optimizer and progress: all that a run is.
 
-    With ``labels`` only labelled sequences are seen, and the mean-pooled states are trained too, to
-    tell each sequence's labels.
+    With ``labels``, which only the objective "pairs" takes, the mean-pooled states are trained to
+    tell each sequence's labels too, and a batch has ``labelled_share`` of sequences with labels.
     """
 
     def __init__(
@@ -105,8 +121,16 @@ class Trainer:
     ):
         self.settings, self.corpus, self.labels, self.device = settings, corpus, labels, device
         self.progress = Progress()
+        self.plan = BatchPlan(
+            corpus.training,
+            crop=settings.crop,
+            tokens_per_batch=settings.tokens_per_batch,
+            seed=settings.seed,
+            rows=None if labels is None else self._rows(labels),
+            n_windows=2 if settings.objective == "pairs" else 1,
+        )
         self.heads = None if labels is None else self._new_heads(labels).to(device)
-        self.model = MaskedLanguageModel(settings.architecture, seed=settings.seed).to(device)
+        self.model = self._new_model().to(device)
         self.averaged = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             self._parameters(),
@@ -116,13 +140,24 @@ class Trainer:
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        self.plan = BatchPlan(
-            corpus.training,
-            crop=settings.crop,
-            tokens_per_batch=settings.tokens_per_batch,
-            seed=settings.seed,
-            rows=None if labels is None else labels.labelled,
-        )
+
+    def _rows(self, labels: SequenceLabels) -> np.ndarray:
+        """All sequences, and those with labels so often that they are the share asked for."""
+        others = len(labels) - len(labels.labelled)
+        share = self.settings.labelled_share
+        repeats = max(1, round(share / (1 - share) * others / len(labels.labelled)))
+        return np.concatenate([np.arange(len(labels)), np.repeat(labels.labelled, repeats - 1)])
+
+    def _new_model(self) -> MaskedLanguageModel:
+        settings = self.settings
+        model = MaskedLanguageModel(settings.architecture, seed=settings.seed)
+        if settings.objective == "pairs":
+            windows = [residue_frequencies(batch.tokens) for batch in self.plan.shard(0, 0)]
+            start_from_composition(model, np.concatenate(windows), seed=settings.seed)
+        if settings.objective == "head":
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(name.startswith("head_"))
+        return model
 
     def _new_heads(self, labels: SequenceLabels) -> SequenceHeads:
         frequencies = torch.from_numpy(labels.term_frequencies).float()
@@ -150,9 +185,9 @@ class Trainer:
         """Take over what `state` gave; the settings are those of this trainer."""
         for name, given in (("corpus", self.corpus), ("labels", self.labels)):
             description = getattr(given, "description", None)
-            if state[name] != description:
+            if state.get(name) != description:
                 raise ValueError(
-                    f"The state was trained with other {name}: {state[name]}; "
+                    f"The state was trained with other {name}: {state.get(name)}; "
                     f"got {description}. Give the {name} file of the run."
                 )
         progress = dict(state["progress"])
@@ -177,7 +212,7 @@ class Trainer:
         settings, progress = self.settings, self.progress
         # Seeded by the step: a resumed run masks what the unbroken run would have masked.
         rng = np.random.default_rng([settings.seed, 1, progress.step])
-        losses = self._losses(batch, *mask_tokens(batch.tokens, rng))
+        losses = self._losses(batch, rng)
         weights = {"terms": settings.term_weight, "genome": settings.genome_weight}
         torch.stack(
             [weights.get(name, 1.0) * loss for name, loss in losses.items()]
@@ -193,21 +228,30 @@ class Trainer:
         self._average()
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
-    def _losses(self, batch: Batch, corrupted: np.ndarray, chosen: np.ndarray) -> dict[str, Tensor]:
-        """Losses of one batch, computed in bfloat16 where that is safe."""
-        if self.labels is None or self.heads is None:
+    def _losses(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Losses of one batch."""
+        if self.settings.objective != "pairs":
+            corrupted, chosen = mask_tokens(batch.tokens, rng)
             return {"residues": masked_loss(self.model, corrupted, chosen, batch.tokens)}
-        tokens, original, chosen_ = _tensors(self.device, corrupted, batch.tokens, chosen)
-        indicators, genomes = _tensors(
-            self.device, self.labels.indicators(batch.rows), self.labels.genomes[batch.rows]
-        )
-        with torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16):
-            hidden = self.model.hidden(tokens.long())
-            predicted = self.model.logits(hidden[chosen_]).float()
-            pooled = self.model.pool(hidden, tokens)
-            terms, genome = self.heads.losses(pooled, indicators, genomes.long())
-        residues = functional.cross_entropy(predicted, original.long()[chosen_])
-        return {"residues": residues, "terms": terms, "genome": genome}
+        pooled = pooled_states(self.model, batch)
+        losses = {"pairs": pair_loss(pooled, batch.rows, self.settings.temperature)}
+        if self.labels is not None and self.heads is not None:
+            indicators, genomes = tensors(
+                self.device, self.labels.indicators(batch.rows), self.labels.genomes[batch.rows]
+            )
+            losses["terms"], losses["genome"] = self.heads.losses(
+                pooled, indicators, genomes.long()
+            )
+        return losses
+
+    def held_out_loss(self) -> float:
+        """Loss, in nats, of the averaged model on the held-out families."""
+        settings, held_out = self.settings, self.corpus.held_out
+        if settings.objective == "pairs":
+            plan = BatchPlan(held_out, crop=settings.crop, seed=1, n_windows=2)
+            return held_out_pair_loss(self.averaged, plan, settings.temperature)
+        plan = BatchPlan(held_out, crop=512, tokens_per_batch=8192, seed=1)
+        return held_out_residue_loss(self.averaged, plan, every=2)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -216,35 +260,6 @@ class Trainer:
         torch._foreach_lerp_(
             list(self.averaged.parameters()), list(self.model.parameters()), 1 - decay
         )
-
-
-def _tensors(device: str | torch.device, *arrays: np.ndarray) -> list[Tensor]:
-    return [torch.from_numpy(array).to(device) for array in arrays]
-
-
-def masked_loss(
-    model: MaskedLanguageModel, corrupted: np.ndarray, chosen: np.ndarray, original: np.ndarray
-) -> Tensor:
-    """Loss of one batch, computed in bfloat16 where that is safe."""
-    device = model.head_bias.device
-    tensors = _tensors(device, corrupted, original, chosen)
-    with torch.autocast(device.type, dtype=torch.bfloat16):
-        return model.loss(tensors[0].long(), tensors[1].long(), tensors[2])
-
-
-@torch.no_grad()
-def held_out_loss(model: MaskedLanguageModel, plan: BatchPlan, *, every: int = 1) -> float:
-    """Mean loss, in nats per masked residue, on a plan's first shard with a fixed mask.
-
-    All chosen residues are masked (none is left or replaced), so that the figure says how well
-    the model knows what it cannot see. ``every``: use each ``every``-th batch only.
-    """
-    total, count = 0.0, 0
-    for number, batch in enumerate(plan.shard(0, 0)[::every]):
-        corrupted, chosen = mask_all(batch.tokens, np.random.default_rng([2, number]))
-        total += float(masked_loss(model, corrupted, chosen, batch.tokens)) * int(chosen.sum())
-        count += int(chosen.sum())
-    return total / count
 
 
 def save_atomically(path: Path, state: dict) -> None:
@@ -284,9 +299,6 @@ class Run:
 
     def __post_init__(self) -> None:
         self._stop = False
-        self._validation = BatchPlan(
-            self.trainer.corpus.held_out, crop=512, tokens_per_batch=8192, seed=1
-        )
 
     def save(self) -> None:
         save_atomically(self.folder / "state.pt", self.trainer.state())
@@ -336,8 +348,7 @@ class Run:
             },
         }
         if progress.step % self.validate_every == 0:
-            loss = held_out_loss(self.trainer.averaged, self._validation, every=2)
-            row["held_out_loss"] = round(loss, 4)
+            row["held_out_loss"] = round(self.trainer.held_out_loss(), 4)
         losses.clear()
         progress.curve.append(row)
         logger.info("%s", json.dumps(row))

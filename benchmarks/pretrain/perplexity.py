@@ -21,13 +21,14 @@ import torch
 from benchmarks.pretrain._corpus import BatchPlan, Corpus, mask_all
 from benchmarks.pretrain._model import Architecture, MaskedLanguageModel
 from benchmarks.pretrain._ngram import NeighbourModel
-from benchmarks.pretrain._training import held_out_loss, load_state
+from benchmarks.pretrain._objectives import held_out_residue_loss
+from benchmarks.pretrain._training import load_state
 
 NEIGHBOURS = {"unigram": (), "trigram": (-1, -2), "two_sided": (-1, 1)}
 
 
 def neighbour_losses(corpus: Corpus, plan: BatchPlan) -> dict[str, float]:
-    """Mean loss, in nats, of the n-gram models on what `held_out_loss` masks."""
+    """Mean loss, in nats, of the n-gram models on what `held_out_residue_loss` masks."""
     models = {name: NeighbourModel(at).fit(corpus.training) for name, at in NEIGHBOURS.items()}
     losses: dict[str, list[np.ndarray]] = {name: [] for name in models}
     for number, batch in enumerate(plan.shard(0, 0)):
@@ -52,7 +53,7 @@ def main() -> None:
     model = MaskedLanguageModel(Architecture(**state["settings"]["architecture"]))
     model.load_state_dict(state["averaged"])
     plan = BatchPlan(corpus.held_out, crop=1024, tokens_per_batch=8192, seed=1)
-    losses = {"model": held_out_loss(model, plan), **neighbour_losses(corpus, plan)}
+    losses = {"model": held_out_residue_loss(model, plan), **neighbour_losses(corpus, plan)}
     progress = state["progress"]
     result = {
         "perplexity": {name: round(math.exp(loss), 3) for name, loss in losses.items()},

@@ -1,17 +1,20 @@
 """Train a small ESM-2-architecture masked language model; stop and go on at any time.
 
-    python -m benchmarks.pretrain.train start RUN --corpus corpus.npz
+    python -m benchmarks.pretrain.train start RUN --objective pairs --corpus corpus.npz
     python -m benchmarks.pretrain.train resume RUN --corpus corpus.npz
-    python -m benchmarks.pretrain.train branch RUN --into COOLED --cooldown-steps 800 --crop 512 \\
+    python -m benchmarks.pretrain.train branch RUN --into COOLED --cooldown-steps 800 \\
         --corpus corpus.npz
-    python -m benchmarks.pretrain.train resume COOLED --corpus corpus.npz
+    python -m benchmarks.pretrain.train branch COOLED --into FINAL --objective head \\
+        --cooldown-steps 800 --corpus corpus.npz
 
 RUN is a folder. Its ``state.pt`` is replaced every three minutes, whole or not at all; a killed
 run goes on from it and computes what the unbroken run would have computed. ``start`` and
 ``resume`` train at a constant learning rate until they are stopped (SIGTERM, Ctrl-C, or
 ``--until-step``). ``branch`` copies the state into another folder, where other settings apply: with
 ``--cooldown-steps`` the learning rate falls to zero, and the copy is then the model to use. RUN
-itself can be resumed afterwards.
+itself can be resumed afterwards. ``--objective``: "residues" is masked language modelling; "pairs"
+tells which two windows come from one sequence, and leaves the head that predicts residues as it
+was, which "head" then trains, and nothing else. `--labels` has to be given each time or never.
 
 On virtual machines set MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 MALLOC_TOP_PAD_=536870912, and OMP_WAIT_POLICY=passive where the cores are shared: both made
@@ -30,12 +33,22 @@ import torch
 from benchmarks.pretrain._corpus import Corpus
 from benchmarks.pretrain._labels import SequenceLabels
 from benchmarks.pretrain._model import Architecture
-from benchmarks.pretrain._training import Run, Settings, Trainer, load_state, locked
+from benchmarks.pretrain._training import (
+    OBJECTIVES,
+    Run,
+    Settings,
+    Trainer,
+    load_state,
+    locked,
+)
 
 _CHANGEABLE = {
+    "objective": str,
     "crop": int,
     "tokens_per_batch": int,
     "learning_rate": float,
+    "temperature": float,
+    "labelled_share": float,
     "term_weight": float,
     "genome_weight": float,
 }
@@ -53,13 +66,9 @@ def start(args: argparse.Namespace) -> Trainer:
     size = Architecture(n_layers=args.n_layers, width=args.width, n_heads=args.n_heads)
     settings = Settings(
         architecture=size,
-        crop=args.crop,
-        tokens_per_batch=args.tokens_per_batch,
-        learning_rate=args.learning_rate,
-        term_weight=args.term_weight,
-        genome_weight=args.genome_weight,
         warmup_steps=args.warmup_steps,
         seed=args.seed,
+        **{name: getattr(args, name) for name in _CHANGEABLE},
     )
     return _trainer(settings, args)
 
@@ -87,6 +96,8 @@ def branch(args: argparse.Namespace) -> Trainer:
     settings = dataclasses.replace(settings, **changed)
     trainer = _trainer(settings, args)
     trainer.load_state(state)
+    if settings.objective == "head":
+        trainer.model.load_state_dict(trainer.averaged.state_dict())
     trainer.skip_to_next_shard()  # other settings cut other batches from the present one
     return trainer
 
@@ -119,7 +130,9 @@ def _add_settings(command: argparse.ArgumentParser, defaults: Settings | None) -
     """Settings that a branch may change; without defaults, None leaves them as they are."""
     for name, kind in _CHANGEABLE.items():
         flag = f"--{name.replace('_', '-')}"
-        command.add_argument(flag, type=kind, default=getattr(defaults, name, None))
+        choices = OBJECTIVES if name == "objective" else None
+        default = getattr(defaults, name, None)
+        command.add_argument(flag, type=kind, default=default, choices=choices)
 
 
 def _add_size(command: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from benchmarks.pretrain._corpus import (
     BatchPlan,
     Corpus,
     Position,
+    TokenSequences,
     decode,
     encode,
     mask_all,
@@ -85,6 +86,28 @@ def test_an_epoch_of_chosen_rows_has_them_once_and_no_other(plan):
     chosen = dataclasses.replace(plan, rows=rows, sequences_per_shard=10)
     seen = [row for n in range(chosen.n_shards) for b in chosen.shard(0, n) for row in b.rows]
     assert sorted(seen) == rows.tolist()
+
+
+def test_two_windows_of_a_sequence_do_not_overlap():
+    distinct = np.arange(90, dtype=np.uint8)  # every token names its position
+    sequences = TokenSequences(np.tile(distinct, 50), np.arange(0, 51 * 90, 90))
+    plan = BatchPlan(sequences, crop=40, tokens_per_batch=400, n_windows=2)
+    firsts = []
+    for batch in plan.shard(0, 0):
+        n = len(batch.rows) // 2
+        np.testing.assert_array_equal(batch.rows[:n], batch.rows[n:])
+        for one, other in zip(batch.tokens[:n], batch.tokens[n:], strict=True):
+            assert len(one) == len(other) == 40
+            assert not np.intersect1d(one, other).size
+            firsts.append(one[0] < other[0])
+    assert len(firsts) == 50
+    assert 10 < sum(firsts) < 40  # either may be the one that comes first in the sequence
+
+
+def test_rows_may_be_seen_more_often_than_others(plan):
+    repeated = dataclasses.replace(plan, rows=np.array([3, 3, 3, 5]), n_windows=2)
+    (seen,) = [np.concatenate([batch.rows for batch in repeated.shard(0, 0)])]
+    assert sorted(seen) == [3] * 6 + [5] * 2
 
 
 def test_batches_keep_to_the_budget_and_the_crop(plan):

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from benchmarks.pretrain import train
-from benchmarks.pretrain._corpus import BatchPlan, Corpus, encode
+from benchmarks.pretrain._corpus import Corpus, encode
 from benchmarks.pretrain._labels import label_sequences
 from benchmarks.pretrain._model import Architecture, MaskedLanguageModel
 from benchmarks.pretrain._training import (
+    OBJECTIVES,
     Run,
     Settings,
     Trainer,
-    held_out_loss,
     load_state,
     locked,
     save_atomically,
@@ -26,6 +26,14 @@ SETTINGS = Settings(
     crop=40,
     tokens_per_batch=160,
     warmup_steps=2,
+)
+PAIRS = dataclasses.replace(
+    SETTINGS,
+    architecture=Architecture(n_layers=1, width=40, n_heads=2),
+    objective="pairs",
+    tokens_per_batch=640,
+    learning_rate=1e-2,
+    term_weight=0.05,
 )
 
 
@@ -80,10 +88,11 @@ def assert_same(first, second):
     assert first.progress.residues == second.progress.residues
 
 
-@pytest.mark.parametrize("labelled", [False, True])
-def test_a_resumed_run_computes_what_the_unbroken_one_does(tmp_path, corpus, labels, labelled):
-    given = (corpus, labels) if labelled else (corpus,)
-    whole, first, second = (Trainer(SETTINGS, *given) for _ in range(3))
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_resumed_run_computes_what_the_unbroken_one_does(tmp_path, corpus, labels, objective):
+    given = (PAIRS, corpus, labels) if objective == "pairs" else (SETTINGS, corpus)
+    settings = dataclasses.replace(given[0], objective=objective)
+    whole, first, second = (Trainer(settings, *given[1:]) for _ in range(3))
     advance(whole, 7)
     advance(first, 3)
     save_atomically(tmp_path / "state.pt", first.state())
@@ -94,35 +103,52 @@ def test_a_resumed_run_computes_what_the_unbroken_one_does(tmp_path, corpus, lab
 
 def test_training_learns(corpus):
     trainer = Trainer(dataclasses.replace(SETTINGS, learning_rate=1e-2), corpus)
-    plan = BatchPlan(corpus.held_out, seed=1)
-    before = held_out_loss(trainer.averaged, plan)
+    before = trainer.held_out_loss()
     advance(trainer, 30)
-    assert held_out_loss(trainer.averaged, plan) < before
+    assert trainer.held_out_loss() < before
     assert trainer.progress.step == 30
-    assert held_out_loss(trainer.averaged, plan) == held_out_loss(trainer.averaged, plan)
+    assert trainer.held_out_loss() == trainer.held_out_loss()
 
 
-def test_the_labels_are_learned_by_the_pooled_states(corpus, labels):
-    settings = dataclasses.replace(SETTINGS, learning_rate=1e-2, tokens_per_batch=640)
-    trainer = Trainer(settings, corpus, labels)
-    losses = []
-    for _, batch in itertools.islice(trainer.batches(), 60):
-        losses.append(trainer.train_step(batch))
-    for name in ("terms", "genome"):
+def test_pairs_and_labels_are_learned_by_the_pooled_states(corpus, labels):
+    trainer = Trainer(PAIRS, corpus, labels)
+    losses = [trainer.train_step(b) for _, b in itertools.islice(trainer.batches(), 60)]
+    for name in ("pairs", "terms", "genome"):
         first, last = (np.mean([step[name] for step in part]) for part in (losses[:8], losses[-8:]))
         assert last < first
-    plain = Trainer(settings, corpus)
-    advance(plain, 1)
-    weights, untouched = trainer.model.state_dict(), plain.model.state_dict()
-    assert list(weights) == list(untouched)  # nothing of the heads goes into the checkpoint
+    plain = MaskedLanguageModel(PAIRS.architecture)
+    # Nothing of the heads goes into the checkpoint.
+    assert list(trainer.model.state_dict()) == list(plain.state_dict())
+
+
+def test_labelled_sequences_are_the_share_asked_for(corpus):
+    terms = [{"GO:1"} if i % 8 == 0 else () for i in range(len(corpus.training))]
+    few = label_sequences(
+        terms, ["A" if t else None for t in terms], rarest_term=1, smallest_group=1
+    )
+    trainer = Trainer(dataclasses.replace(PAIRS, labelled_share=0.75), corpus, few)
+    rows = trainer.plan.rows
+    assert set(rows) == set(range(len(corpus.training)))
+    assert np.isin(rows, few.labelled).mean() == pytest.approx(0.75)
+
+
+def test_only_the_head_is_trained_where_that_is_asked(corpus):
+    settings = dataclasses.replace(SETTINGS, objective="head", learning_rate=1e-2)
+    trainer = Trainer(settings, corpus)
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    loss = trainer.held_out_loss()
+    advance(trainer, 30)
+    assert trainer.held_out_loss() < loss
+    for name, tensor in trainer.model.state_dict().items():
+        assert torch.equal(tensor, before[name]) != name.startswith("head_")
 
 
 def test_labels_of_another_run_are_refused(corpus, labels):
     other = dataclasses.replace(labels, description={"of": "charge"})
-    state = Trainer(SETTINGS, corpus, labels).state()
+    state = Trainer(PAIRS, corpus, labels).state()
     for given in (other, None):
         with pytest.raises(ValueError, match=r"other labels: .*length"):
-            Trainer(SETTINGS, corpus, given).load_state(state)
+            Trainer(PAIRS, corpus, given).load_state(state)
 
 
 def test_a_state_of_another_corpus_is_refused(corpus):
@@ -173,6 +199,20 @@ def test_commands_start_resume_and_branch(tmp_path, corpus_file, monkeypatch):
         run_command(monkeypatch, "start", main, *common)
     with pytest.raises(SystemExit, match="holds a run already"):
         run_command(monkeypatch, *branch, *common)
+
+
+def test_a_head_is_trained_on_the_averaged_weights_of_a_run(tmp_path, corpus_file, monkeypatch):
+    run, final = tmp_path / "run", tmp_path / "final"
+    size = ("--width", 40, "--n-layers", 1, "--n-heads", 2, "--tokens-per-batch", 200)
+    common = ("--corpus", corpus_file)
+    pairs = ("--objective", "pairs", "--until-step", 3)
+    run_command(monkeypatch, "start", run, *common, *size, *pairs)
+    branch = ("branch", run, "--into", final, "--objective", "head", "--cooldown-steps", 4)
+    run_command(monkeypatch, *branch, *common)
+    encoder, state = load_state(run / "state.pt")["averaged"], load_state(final / "state.pt")
+    assert state["progress"]["step"] == 7
+    for name, tensor in state["model"].items():
+        assert torch.equal(tensor, encoder[name]) != name.startswith("head_")
 
 
 def test_the_curve_tells_how_training_went(tmp_path, corpus):
