@@ -114,16 +114,18 @@ def _simplest(
     """Return the simplest leader within one standard error of the best mean.
 
     Few folds let nearly everything tie with the best; that alone must not make the simplest win.
+    The error is that of the best's mean or of the difference from it, fold by fold, whichever is
+    smaller: where the folds differ much, the first alone lets in what is worse in each of them.
     """
-    groups = results.groupby("candidate")[metric.column]
+    folds = results.pivot(index="fold", columns="candidate", values=metric.column)
     # What ignores the protein is a yardstick, and is not kept even where it is the best.
     eligible = [c for c in leaders if c.model != "dummy" and c.resampler != "tuned"]
     if not eligible:
         return top
-    distance = (groups.mean() - groups.mean()[top.name]).abs()
-    best = min(eligible, key=lambda c: distance[c.name])
-    reach = distance[best.name] + groups.sem()[best.name]
-    near = [c for c in eligible if distance[c.name] <= reach]
+    distance = (folds.mean() - folds.mean()[top.name]).abs()
+    best = min(eligible, key=lambda c: distance[c.name]).name
+    reach = folds.sub(folds[best], axis=0).sem().clip(upper=folds.sem()[best])
+    near = [c for c in eligible if distance[c.name] - distance[best] <= reach[c.name]]
     rank = {name: place for place, name in enumerate(COMPLEXITY)}
     # A model of the user's own counts as the most complex.
     return min(near, key=lambda c: (rank.get(c.model, len(rank)), c.level, c.name))

@@ -1,6 +1,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,7 +9,9 @@ from sklearn.metrics import f1_score
 
 from esmlearn.metrics import balanced_mean_absolute_error
 from esmlearn.over_sampling import TargetRegions
-from esmlearn.study._conclusion import _balanced_error, _macro_f1
+from esmlearn.study._candidates import Candidate
+from esmlearn.study._conclusion import _balanced_error, _macro_f1, _simplest
+from esmlearn.study._metrics import metrics_of
 
 
 @settings(deadline=None)
@@ -34,3 +37,25 @@ def test_balanced_error_of_equal_weights_is_the_metric():
     found = _balanced_error(SimpleNamespace(y=y, regions=regions), prediction)(np.ones((1, 50)))
     expected = balanced_mean_absolute_error(y, prediction, regions=regions)
     assert found[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("ridge", "kept"),
+    [
+        ([10.1, 14.1, 19.9], "ridge"),  # as good as the best in hard and in easy folds
+        ([11.1, 15.1, 21.1], "forest"),  # within the spread of folds, and worse in each of them
+        ([8.0, 14.0, 32.0], "forest"),  # its own spread is not its merit
+    ],
+)
+def test_the_simplest_is_kept_only_where_the_folds_do_not_tell_it_from_the_best(ridge, kept):
+    metric = metrics_of("regression")[0]
+    errors = {"dummy": [9.0, 14.0, 20.0], "ridge": ridge, "forest": [10.0, 14.0, 20.0]}
+    results = pd.DataFrame(
+        [
+            {"fold": fold, "candidate": name, metric.column: value}
+            for name, values in errors.items()
+            for fold, value in enumerate(values)
+        ]
+    )
+    candidates = [Candidate(name) for name in errors]
+    assert _simplest(candidates, candidates[2], results, metric).name == kept
