@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from hashlib import blake2b
 from numbers import Integral
 from typing import Any, Self
@@ -51,7 +52,8 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     precision : {"float32", "bfloat16", "float16", "auto"}, default="float32"
         Type in which the layers compute. float32 gives a vector that does not depend on what else
         is in the batch to 1e-5; the others are faster on hardware made for them and agree to about
-        1e-2. ``"auto"`` takes bfloat16 where the processor has matrix units for it (CUDA devices,
+        1e-2. On CPUs without AMX, where that costs little, bfloat16 leaves attention in float32.
+        ``"auto"`` takes bfloat16 where the processor has matrix units for it (CUDA devices,
         CPUs with AMX) and float32 elsewhere.
     device : str, default="auto"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, or the best there is.
@@ -200,9 +202,9 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         request = known_sequences.ask(X)
         members = resolve_members(self)
         self._refuse_long(request, members)
-        cache = self._open_cache()
-        jobs = [member.job(self, cache) for member in members]
-        parts = [job.run(request.sequences, request.digests) for job in jobs]
+        with self._opened_cache() as cache:
+            jobs = [member.job(self, cache) for member in members]
+            parts = [job.run(request.sequences, request.digests) for job in jobs]
         vectors = join(parts, ensemble=self.ensemble)
         self.n_computed_ = sum(job.n_computed for job in jobs)
         self.report_ = self._report(request, members, jobs)
@@ -243,9 +245,10 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     # Parts ---------------------------------------------------------------------------------------
 
-    def _open_cache(self) -> EmbeddingCache | None:
+    def _opened_cache(self) -> AbstractContextManager[EmbeddingCache | None]:
+        """Return the cache; one that is opened for this call is closed after it."""
         if self.cache is None or isinstance(self.cache, EmbeddingCache):
-            return self.cache
+            return nullcontext(self.cache)
         return EmbeddingCache(None if self.cache == "default" else self.cache)
 
     def _refuse_long(self, request: Request, members: Sequence[Member]) -> None:

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,95 +18,36 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
 
+from esmlearn.embedding._operations import (
+    Linear,
+    Norm,
+    Workspace,
+    has_onednn,
+    padded_rows,
+)
+from esmlearn.embedding._settings import BFLOAT16_BUT_ATTENTION
 from esmlearn.embedding._weights import Checkpoint, alphabet
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# What the feed-forward computes in, and what attention with its projections does.
+_DTYPES = {
+    "float32": (torch.float32, torch.float32),
+    "bfloat16": (torch.bfloat16, torch.bfloat16),
+    BFLOAT16_BUT_ATTENTION: (torch.bfloat16, torch.float32),
+    "float16": (torch.float16, torch.float16),
+}
 _MASKED_IN_TRAINING = 0.15 * 0.8
 _PAD = 1
 
 
 @dataclass(frozen=True)
-class _Linear:
-    """A projection; `activate` applies GELU to its result."""
-
-    weight: Tensor  # (n_out, n_in)
-    bias: Tensor
-    onednn: bool
-
-    def __call__(self, x: Tensor, out: Tensor, *, activate: bool = False) -> Tensor:
-        if self.onednn:  # with its own result, but GELU in the same pass
-            name, algorithm = ("gelu", "none") if activate else ("none", "")
-            return torch.ops.mkldnn._linear_pointwise(
-                x, self.weight, self.bias, name, [], algorithm
-            )
-        torch.addmm(self.bias, x, self.weight.t(), out=out)
-        return torch.ops.aten.gelu_(out) if activate else out
-
-
-@cache
-def _has_onednn(device: str, dtype: torch.dtype) -> bool:
-    """Tell whether oneDNN's product can be called here.
-
-    torch hands float32 products to MKL, which runs at less than half of oneDNN's speed on CPUs of
-    AMD (95 to 218 GFLOP/s on one core of a Zen 5) and at the same on Intel's.
-    """
-    if device != "cpu" or dtype == torch.float16 or not torch.backends.mkldnn.is_available():
-        return False
-    try:
-        x = torch.ones(2, 2, dtype=dtype)
-        torch.ops.mkldnn._linear_pointwise(x, x, x[0].contiguous(), "gelu", [], "none")
-    except (AttributeError, RuntimeError, TypeError):
-        return False
-    return True
-
-
-@dataclass(frozen=True)
-class _Norm:
-    weight: Tensor
-    bias: Tensor
-    epsilon: float
-
-    def __call__(self, x: Tensor, out: Tensor, statistics: Tensor) -> Tensor:
-        shape = (x.shape[-1],)
-        torch.ops.aten.native_layer_norm.out(
-            x,
-            shape,
-            self.weight,
-            self.bias,
-            self.epsilon,
-            out0=out,
-            out1=statistics[0, : len(x), None],
-            out2=statistics[1, : len(x), None],
-        )
-        return out
-
-
-@dataclass(frozen=True)
 class _Layer:
-    norm_attention: _Norm
-    qkv: _Linear
+    norm_attention: Norm
+    qkv: Linear
     extra_key_value: Tensor | None  # (2, n_heads, 1, head_width)
-    out: _Linear
-    norm_feed_forward: _Norm
-    expand: _Linear
-    contract: _Linear
-
-
-class _Workspace:
-    """Buffers that grow to the largest batch seen and are used again."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._buffers: dict[str, Tensor] = {}
-
-    def __call__(self, name: str, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
-        size = rows * columns
-        buffer = self._buffers.get(name)
-        if buffer is None or buffer.numel() < size:
-            self._buffers.pop(name, None)
-            buffer = torch.empty(size, dtype=dtype, device=self._device)
-            self._buffers[name] = buffer
-        return buffer[:size].view(rows, columns)
+    out: Linear
+    norm_feed_forward: Norm
+    expand: Linear
+    contract: Linear
 
 
 class ESMEncoder:
@@ -119,7 +59,7 @@ class ESMEncoder:
         Arguments and tensors of the network.
     device : str, default="cpu"
         Where to run.
-    precision : {"float32", "bfloat16", "float16"}, default="float32"
+    precision : {"float32", "bfloat16", BFLOAT16_BUT_ATTENTION, "float16"}, default="float32"
         Type of weights and of what the layers compute in. The residual stream, layer norms and the
         states that are returned are float32.
     """
@@ -130,7 +70,8 @@ class ESMEncoder:
         info = checkpoint.info
         self.info = info
         self.n_layers, self.width, self.n_heads = info.n_layers, info.width, info.n_heads
-        self.device, self.dtype = torch.device(device), DTYPES[precision]
+        self.device = torch.device(device)
+        self.dtype, self._attention = _DTYPES[precision]
         self.lock: AbstractContextManager[Any] = threading.RLock()
         self._tensors = checkpoint.tensors
         self._token_dropout = checkpoint.token_dropout
@@ -138,11 +79,12 @@ class ESMEncoder:
         self.n_prefix, self.n_suffix = 1, int(self._alphabet.append_eos)
         self.mask_token = self._alphabet.mask
         self._epsilon = 1e-12 if info.architecture == "esm1" else 1e-5
-        self._workspace = _Workspace(self.device)
+        self._workspace = Workspace(self.device)
         self._rotary = info.architecture == "esm2"
         # In float32 the two halves of a head that are rotated against each other are interleaved,
         # so that the rotation is one complex product in place; attention does not see the order.
-        self._interleaved = self._rotary and precision == "float32" and self.device.type == "cpu"
+        on_cpu = self.device.type == "cpu"
+        self._interleaved = self._rotary and self._attention == torch.float32 and on_cpu
         self._positions = torch.empty(0, 0)
         self._load()
 
@@ -170,23 +112,26 @@ class ESMEncoder:
     def _float(self, name: str) -> Tensor:
         return self._tensors[name].to(self.device, torch.float32)
 
-    def _norm(self, name: str) -> _Norm | None:
+    def _norm(self, name: str) -> Norm | None:
         return self._required_norm(name) if f"{name}.weight" in self._tensors else None
 
-    def _required_norm(self, name: str) -> _Norm:
-        return _Norm(self._float(f"{name}.weight"), self._float(f"{name}.bias"), self._epsilon)
+    def _required_norm(self, name: str) -> Norm:
+        return Norm(self._float(f"{name}.weight"), self._float(f"{name}.bias"), self._epsilon)
 
-    def _linear(self, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> _Linear:
+    def _linear(
+        self, weights: Sequence[Tensor], biases: Sequence[Tensor], dtype: torch.dtype
+    ) -> Linear:
         weight = torch.cat(list(weights)) if len(weights) > 1 else weights[0]
         bias = torch.cat(list(biases)) if len(biases) > 1 else biases[0]
-        return _Linear(
-            weight.to(self.device, self.dtype).contiguous(),
-            bias.to(self.device, self.dtype).contiguous(),
-            _has_onednn(self.device.type, self.dtype),
+        return Linear(
+            weight.to(self.device, dtype).contiguous(),
+            bias.to(self.device, dtype).contiguous(),
+            has_onednn(self.device.type, dtype),
         )
 
-    def _named_linear(self, name: str) -> _Linear:
-        return self._linear([self._tensors[f"{name}.weight"]], [self._tensors[f"{name}.bias"]])
+    def _named_linear(self, name: str, dtype: torch.dtype) -> Linear:
+        weight, bias = self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"]
+        return self._linear([weight], [bias], dtype)
 
     def _layer(self, prefix: str) -> _Layer:
         weights, biases = [], []
@@ -199,12 +144,12 @@ class ESMEncoder:
             biases.append(bias)
         return _Layer(
             norm_attention=self._required_norm(f"{prefix}self_attn_layer_norm"),
-            qkv=self._linear(weights, biases),
+            qkv=self._linear(weights, biases, self._attention),
             extra_key_value=self._extra_key_value(prefix),
-            out=self._named_linear(f"{prefix}self_attn.out_proj"),
+            out=self._named_linear(f"{prefix}self_attn.out_proj", self._attention),
             norm_feed_forward=self._required_norm(f"{prefix}final_layer_norm"),
-            expand=self._named_linear(f"{prefix}fc1"),
-            contract=self._named_linear(f"{prefix}fc2"),
+            expand=self._named_linear(f"{prefix}fc1", self.dtype),
+            contract=self._named_linear(f"{prefix}fc2", self.dtype),
         )
 
     @property
@@ -218,7 +163,7 @@ class ESMEncoder:
         if f"{prefix}self_attn.bias_k" not in self._tensors:
             return None
         pair = [self._float(f"{prefix}self_attn.bias_{x}").view(-1) for x in "kv"]
-        return torch.stack(pair).view(2, self.n_heads, 1, -1).to(self.dtype)
+        return torch.stack(pair).view(2, self.n_heads, 1, -1).to(self._attention)
 
     # Tokens and positions ----------------------------------------------------------------------
 
@@ -259,7 +204,9 @@ class ESMEncoder:
 
     def _embed(self, tokens: Sequence[np.ndarray], positions: Tensor) -> Tensor:
         flat = np.concatenate(tokens)
-        x = self._workspace("x", len(flat), self.width, torch.float32)
+        whole = self._workspace("x", self._n_rows(len(flat)), self.width, torch.float32)
+        x, padding = whole[: len(flat)], whole[len(flat) :]
+        padding.zero_()
         torch.index_select(self._embedding, 0, self._to_device(flat), out=x)
         if self._token_dropout:
             x.mul_(1 - _MASKED_IN_TRAINING)
@@ -271,7 +218,10 @@ class ESMEncoder:
             x.add_(self._positions[positions])
         if self._norm_before is not None:
             self._norm_before(x, x, self._statistics(len(x)))
-        return x
+        return whole
+
+    def _n_rows(self, tokens: int) -> int:
+        return padded_rows(tokens) if has_onednn(self.device.type, self.dtype) else tokens
 
     def _to_device(self, values: np.ndarray) -> Tensor:
         """Copy from the host; to CUDA through pinned memory, so that nobody waits for it."""
@@ -292,6 +242,7 @@ class ESMEncoder:
         The last one may share memory with a buffer and is overwritten by the next call.
         """
         lengths = [len(t) for t in tokens]
+        n_tokens = sum(lengths)
         self._position_table(max(lengths))
         positions = self._to_device(np.concatenate([np.arange(n) for n in lengths]))
         x = self._embed(tokens, positions)
@@ -300,13 +251,13 @@ class ESMEncoder:
         kept: dict[int, Tensor] = {}
         for index, layer in enumerate(self._layers):
             if index in layers:
-                kept[index] = x.clone()
+                kept[index] = x[:n_tokens].clone()
             if index == max(layers):
                 break
             self._attend(layer, x, rotation, groups)
             self._feed_forward(layer, x)
         if self.n_layers in layers:
-            kept[self.n_layers] = self._finish(x)
+            kept[self.n_layers] = self._finish(x[:n_tokens])
         return [kept[layer] for layer in layers]
 
     def _finish(self, x: Tensor) -> Tensor:
@@ -314,23 +265,23 @@ class ESMEncoder:
             return x
         return self._norm_after(x, x, self._statistics(len(x)))
 
-    def _normalised(self, norm: _Norm, x: Tensor) -> Tensor:
+    def _normalised(self, norm: Norm, x: Tensor, dtype: torch.dtype) -> Tensor:
         out = self._workspace("normalised", len(x), self.width, torch.float32)
         norm(x, out, self._statistics(len(x)))
-        if self.dtype == torch.float32:
+        if dtype == torch.float32:
             return out
-        reduced = self._workspace("reduced", len(x), self.width, self.dtype)
+        reduced = self._workspace("reduced", len(x), self.width, dtype)
         return reduced.copy_(out)
 
     def _attend(
         self, layer: _Layer, x: Tensor, rotation: Tensor | None, groups: list[tuple[int, int, int]]
     ) -> None:
         rows, width, heads = len(x), self.width, self.n_heads
-        h = self._normalised(layer.norm_attention, x)
-        qkv = layer.qkv(h, self._workspace("qkv", rows, 3 * width, self.dtype))
+        h = self._normalised(layer.norm_attention, x, self._attention)
+        qkv = layer.qkv(h, self._workspace("qkv", rows, 3 * width, self._attention))
         if rotation is not None:
-            self._rotate(qkv, rotation)
-        mixed = self._workspace("mixed", rows, width, self.dtype)
+            self._rotate(qkv[: len(rotation)], rotation)
+        mixed = self._workspace("mixed", rows, width, self._attention)
         for start, number, length in groups:
             stop = start + number * length
             q, k, v = qkv[start:stop].view(number, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
@@ -339,6 +290,7 @@ class ESMEncoder:
                 k, v = torch.cat([k, extra[0]], dim=2), torch.cat([v, extra[1]], dim=2)
             attended = scaled_dot_product_attention(q, k, v)
             mixed[start:stop].view(number, length, heads, -1).copy_(attended.transpose(1, 2))
+        mixed[stop:].zero_()
         self._add(layer.out, mixed, x)
 
     def _rotate(self, qkv: Tensor, rotation: Tensor) -> None:
@@ -348,19 +300,19 @@ class ESMEncoder:
             torch.view_as_complex(pairs).mul_(rotation[:, None])
             return
         first, second = qkv[:, : 2 * self.width].unflatten(1, (2 * self.n_heads, 2, half)).unbind(2)
-        cosine, sine = rotation.to(self.dtype).unbind(1)
+        cosine, sine = rotation.to(self._attention).unbind(1)
         cosine, sine = cosine[:, None], sine[:, None]
         rotated = first * cosine - second * sine
         second.mul_(cosine).add_(first * sine)
         first.copy_(rotated)
 
-    def _add(self, projection: _Linear, h: Tensor, x: Tensor) -> None:
+    def _add(self, projection: Linear, h: Tensor, x: Tensor) -> None:
         """Add ``projection(h)`` to the residual stream in place."""
-        out = self._workspace("delta", len(x), self.width, self.dtype)
+        out = self._workspace(f"delta {h.dtype}", len(x), self.width, h.dtype)
         x.add_(projection(h, out))
 
     def _feed_forward(self, layer: _Layer, x: Tensor) -> None:
-        h = self._normalised(layer.norm_feed_forward, x)
+        h = self._normalised(layer.norm_feed_forward, x, self.dtype)
         wide = self._workspace("wide", len(x), len(layer.expand.weight), self.dtype)
         self._add(layer.contract, layer.expand(h, wide, activate=True), x)
 

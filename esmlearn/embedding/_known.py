@@ -104,6 +104,11 @@ class KnownSequences:
                 self._forget()
         return request
 
+    def forget(self) -> None:
+        """Let go of all sequences, as those of a file that is read once."""
+        with self._lock:
+            self._forget()
+
     def _forget(self) -> None:
         self._codes: dict[str, int] = {}  # of a spelling: 2 * number + (has it lower case?)
         self._sequences: list[str] = []

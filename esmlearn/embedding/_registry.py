@@ -128,7 +128,10 @@ class Family(ABC):
 
     @abstractmethod
     def load(self, path: Path, *, device: str, precision: str) -> Encoder:
-        """Return the model, ready to run on `device` in `precision`."""
+        """Return the model, ready to run on `device`.
+
+        `precision` is ``"float32"``, ``"bfloat16"``, ``"float16"`` or `BFLOAT16_BUT_ATTENTION`.
+        """
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+#: A precision as it is resolved, not one to ask for: it is part of a fingerprint, and what workers
+#: on other processors compute in.
+BFLOAT16_BUT_ATTENTION = "bfloat16, attention in float32"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -19,8 +23,10 @@ class Settings:
         See ESMEmbedder.
     window : int
         Longest part of a sequence, in residues.
-    precision, device : str
-        See ESMEmbedder; the device may still be ``"auto"``.
+    precision : str
+        As resolve_precision returns it.
+    device : str
+        See ESMEmbedder; it may still be ``"auto"``.
     budget : int
         Tokens at once.
     """

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from esmlearn.embedding._embedder import ESMEmbedder
+from esmlearn.embedding._known import known_sequences
 from esmlearn.io._vectors import VectorWriter
 
 Chunk = tuple[list[str], list[str]]  # ids, sequences
@@ -57,6 +58,8 @@ def embed_chunks(
             before = report.get(name, 0)
             counted = isinstance(value, int) and isinstance(before, int)
             report[name] = before + value if counted else value
+        if n_distinct is not None:
+            known_sequences.forget()  # a file's chunks do not come again, and would pile up
     if n_distinct is not None:
         report |= {"n_distinct": n_distinct, "n_duplicates": report["n_sequences"] - n_distinct}
     embedder.report_ = report

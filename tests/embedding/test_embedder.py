@@ -1,7 +1,10 @@
+import gc
+import os
 import pickle
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -340,3 +343,17 @@ def test_models_are_described_before_they_are_there(checkpoint):
     assert model_info("esm1v_t33_650M_UR90S").name == "esm1v_t33_650M_UR90S_1"
     mine = model_info(checkpoint)
     assert (mine.architecture, mine.n_layers, mine.width, mine.n_heads) == ("esm2", 3, 32, 4)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's list of open files")
+def test_a_cache_that_a_transform_opens_is_closed_by_it(checkpoint, proteins, tmp_path):
+    embedder = ESMEmbedder(checkpoint, cache=tmp_path)
+    embedder.transform(proteins)
+    gc.disable()  # which closes them too, some time
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            embedder.transform(proteins)
+        assert len(os.listdir("/proc/self/fd")) == before
+    finally:
+        gc.enable()

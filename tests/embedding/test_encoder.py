@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from esmlearn.embedding._operations import Linear, has_onednn
 from esmlearn.embedding._registry import resolve_model
+from esmlearn.embedding._runtime import resolve_precision
+from esmlearn.embedding._settings import BFLOAT16_BUT_ATTENTION
 from tests._proteins import random_protein
 from tests.embedding.conftest import ARCHITECTURES
 
@@ -87,7 +90,7 @@ def test_float32_does_not_depend_on_the_neighbours(architecture, checkpoints, pr
         np.testing.assert_allclose(ours, alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["bfloat16", BFLOAT16_BUT_ATTENTION, "float16"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_reduced_precision_points_the_same_way(architecture, precision, checkpoints, proteins):
     exact = encode(load(checkpoints[architecture]), proteins, [3])[0]
@@ -96,6 +99,54 @@ def test_reduced_precision_points_the_same_way(architecture, precision, checkpoi
         assert b.dtype == torch.float32
         cosine = torch.nn.functional.cosine_similarity(a.mean(0), b.mean(0), dim=0)
         assert cosine > 0.999
+
+
+def test_attention_in_float32_keeps_sharp_attention(checkpoint, proteins):
+    def pooled(precision):
+        encoder = load(checkpoint, precision)
+        for layer in encoder._layers:  # queries and keys of another size make scores far apart
+            for values in (layer.qkv.weight, layer.qkv.bias):
+                values[: 2 * encoder.width] *= 6
+        (states,) = encode(encoder, proteins, [encoder.n_layers])
+        return torch.stack([s.mean(0) for s in states])
+
+    exact = pooled("float32")
+    reduced, mixed = (
+        1 - torch.nn.functional.cosine_similarity(pooled(p), exact).min().item()
+        for p in ("bfloat16", BFLOAT16_BUT_ATTENTION)
+    )
+    assert mixed < reduced / 3
+
+
+@pytest.mark.parametrize(
+    ("precision", "amx", "expected"),
+    [
+        ("float32", False, "float32"),
+        ("auto", False, "float32"),
+        ("bfloat16", False, BFLOAT16_BUT_ATTENTION),
+        ("auto", True, "bfloat16"),
+        ("bfloat16", True, "bfloat16"),
+    ],
+)
+def test_precision_follows_the_processor(precision, amx, expected, monkeypatch):
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
+    assert resolve_precision(precision, "cpu") == expected
+
+
+def test_products_come_in_few_shapes(checkpoint, monkeypatch):
+    # each shape costs memory in oneDNN's cache for as long as the process lives
+    encoder, rows = load(checkpoint), set()
+    multiply = Linear.__call__
+
+    def record(self, x, *arguments, **options):
+        rows.add(len(x))
+        return multiply(self, x, *arguments, **options)
+
+    monkeypatch.setattr(Linear, "__call__", record)
+    for n_tokens in range(1030, 2048, 13):
+        (states,) = encode(encoder, ["M" * (n_tokens - 2)], [1])
+        assert len(states[0]) == n_tokens
+    assert len(rows) <= 16 or not has_onednn("cpu", torch.float32)
 
 
 def test_buffers_are_used_again(checkpoint, proteins):
