@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from esmlearn.clustering._parsers import read_clstr
 from esmlearn.clustering._programs import program_version, require_program
-from esmlearn.clustering._runner import run_program, working_directory, write_fasta
+from esmlearn.clustering._runner import run_program, write_fasta
 from esmlearn.exceptions import DataError
+from esmlearn.utils._scratch import working_directory
 
 # CD-HIT's guide: the longest word that two proteins of that identity are bound to share.
 _WORD_LENGTHS = ((0.7, 5), (0.6, 4), (0.5, 3), (0.4, 2))

@@ -11,8 +11,9 @@ from esmlearn.clustering._engine import Engine
 from esmlearn.clustering._hits import SEARCH_SPACE_RESIDUES, Hits, lengths_of
 from esmlearn.clustering._parsers import read_cluster_pairs, read_table
 from esmlearn.clustering._programs import program_version, require_program
-from esmlearn.clustering._runner import run_program, working_directory, write_fasta
+from esmlearn.clustering._runner import run_program, write_fasta
 from esmlearn.exceptions import DataError, EngineError
+from esmlearn.utils._scratch import working_directory
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -15,16 +14,6 @@ from esmlearn.exceptions import EngineError
 
 _LOGGER = logging.getLogger(__name__)
 _KEPT_OUTPUT = 10_000
-
-
-@contextmanager
-def working_directory() -> Iterator[Path]:
-    """Yield a private directory that is removed with all it holds, however the block ends."""
-    directory = Path(tempfile.mkdtemp(prefix="esmlearn-"))
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def write_fasta(sequences: Sequence[str], path: Path) -> None:

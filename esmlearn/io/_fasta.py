@@ -15,6 +15,8 @@ from esmlearn.utils._sequences import ALLOWED_CHARACTERS, check_sequences
 WRITTEN_CHARACTERS = ALLOWED_CHARACTERS | {c.lower() for c in ALLOWED_CHARACTERS}
 #: Titin, the longest human protein, has 35,213 residues; nothing real comes near this.
 MAX_LENGTH = 1_000_000
+#: Blank lines and comments one after another, more than any writer leaves; bombs are made of them.
+_MAX_IDLE_LINES = 100_000
 
 
 class FastaRecord(NamedTuple):
@@ -65,9 +67,15 @@ def iter_fasta(
     with open_text(path) as handle:
         header: tuple[str, int] | None = None
         parts: list[str] = []
-        length = 0
+        length = idle = 0
         for number, line in enumerate(_bounded_lines(handle, path, max_length), start=1):
             text = line.strip()
+            idle = 0 if text and not text.startswith(";") else idle + 1
+            if idle > _MAX_IDLE_LINES:
+                raise DataError(
+                    f"{path}, line {number}: more than {_MAX_IDLE_LINES} blank lines or comments "
+                    f"one after another; expected FASTA records. Remove these lines."
+                )
             if text.startswith(">"):
                 if header is not None:
                     yield _record(path, header, parts)

@@ -1,7 +1,6 @@
 """A look through a whole FASTA file before hours are spent on it; memory does not grow with it."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from esmlearn.exceptions import DataError
 from esmlearn.io._fasta import MAX_LENGTH, iter_fasta
 from esmlearn.io._proteins import is_nucleic, nucleic_error
+from esmlearn.utils._scratch import working_directory
 
 _BUCKETS = 256
 _BUFFER = 1 << 16  # bytes per bucket; beyond, they go to disk
@@ -84,8 +84,8 @@ def _refuse(path: str | os.PathLike[str], max_length: int, line: int, first: int
 
 @contextmanager
 def _register() -> Iterator["_Register"]:
-    with tempfile.TemporaryDirectory(prefix="esmlearn-") as folder:
-        yield _Register(Path(folder))
+    with working_directory() as folder:
+        yield _Register(folder)
 
 
 class _Register:

@@ -16,6 +16,7 @@ from esmlearn.clustering import _programs, _runner, available_engines, homology_
 from esmlearn.clustering import _search as search_module
 from esmlearn.clustering._parsers import read_clstr, read_cluster_pairs, read_table
 from esmlearn.exceptions import EngineError, EngineNotFoundError
+from esmlearn.utils._scratch import working_directory
 
 SEQUENCES = ["MKVLATGGARQWEDSTHNPYFCIMKVLRTGGAEQ", "MKVLATGGARQWEDSTHNPYFCIMKVLRTGG"]
 
@@ -167,7 +168,8 @@ def test_interrupt_kills_the_program(tmp_path, temporary):
     child = tmp_path / "child"
     code = (
         "import os, signal, threading, time, pathlib\n"
-        "from esmlearn.clustering._runner import run_program, working_directory\n"
+        "from esmlearn.clustering._runner import run_program\n"
+        "from esmlearn.utils._scratch import working_directory\n"
         f"child = pathlib.Path({str(child)!r})\n"
         "def interrupt():\n"
         "    while not child.exists() or not child.read_text(): time.sleep(0.01)\n"
@@ -251,7 +253,7 @@ def test_long_output_does_not_block():
 
 def test_working_directory_is_private_and_removed():
     def fail():
-        with _runner.working_directory() as directory:
+        with working_directory() as directory:
             seen.append(directory)
             assert stat.S_IMODE(directory.stat().st_mode) == 0o700
             (directory / "file").touch()

@@ -11,7 +11,7 @@ import pytest
 
 from esmlearn.cli import main
 from esmlearn.clustering import available_engines
-from esmlearn.clustering._runner import working_directory
+from esmlearn.utils._scratch import working_directory
 from tests._proteins import make_families
 
 IDS = ["-rf", "--help", ";touch PWNED", "$(touch PWNED)", "`touch PWNED`", "|touch${IFS}PWNED", "*"]

@@ -69,6 +69,13 @@ def test_limits_keep_memory_bounded(tmp_path):
         read_fasta(one_line, max_length=1000)
 
 
+@pytest.mark.parametrize("filler", [b"\n", b"; comment\n"])
+def test_bombs_of_lines_without_residues_are_refused_early(filler, tmp_path):
+    bomb = _write(tmp_path, gzip.compress(b">P1\nM\n" + filler * 1_000_000, mtime=0), "bomb.gz")
+    with pytest.raises(DataError, match=r"line 100003: more than 100000 blank lines or comments"):
+        read_fasta(bomb)
+
+
 def test_the_id_is_the_first_word_whatever_the_white_space(tmp_path):
     path = _write(tmp_path, ">P1\tfirst one\nMKV\n> P2\u2028x\nMST\n")
     records = list(iter_fasta(path))
@@ -105,7 +112,8 @@ def test_files_that_unpack_to_nonsense_are_refused(tmp_path, monkeypatch):
 def test_zstd_bombs_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("esmlearn.io._compressed._ALWAYS_ALLOWED", 1_000_000)
     zstandard = pytest.importorskip("zstandard")
-    bomb = zstandard.ZstdCompressor().compress(b">P1\n" + b"\n" * 20_000_000)
+    records = b"".join(b">P%d\nM\n" % i + b"\n" * 50_000 for i in range(400))
+    bomb = zstandard.ZstdCompressor().compress(records)
     with pytest.raises(DataError, match=r"unpacks to more than"):
         read_fasta(_write(tmp_path, bomb))
 
