@@ -177,7 +177,10 @@ _SELF_SCORES |= {"B": 6, "J": 4, "O": 5, "U": 9, "Z": 5}
 
 def never_significant(sequences: list[str], evalue: float) -> NDArray[np.bool_]:
     """Tell which sequences are too short to be significant even against their own residues."""
-    scores = [sum(_SELF_SCORES.get(residue, 0) for residue in sequence) for sequence in sequences]
+    scores = [
+        sum(score * sequence.count(residue) for residue, score in _SELF_SCORES.items())
+        for sequence in sequences
+    ]
     # X scores nothing, so the best match is a protein of the other residues alone.
     n_residues = [len(sequence) - sequence.count("X") for sequence in sequences]
     return expect_values(scores, np.maximum(n_residues, 1)) > evalue

@@ -9,7 +9,7 @@ or a size off by more than is tolerated, these come to weigh more.
 """
 
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,25 @@ from scipy.sparse import csr_array
 MAX_CANDIDATES = 400
 MAX_SWEEPS = 100
 MAX_EMPHASES = 6
-SIZE_TOLERANCE = 0.01
-SHARE_TOLERANCE = 0.005
 _LEAST_GAIN = 1e-9
+
+
+class Tolerances(NamedTuple):
+    """How even folds are to be.
+
+    Attributes
+    ----------
+    size : float, default=0.01
+        By how much of its size a fold may be larger or smaller.
+    share : float, default=0.005
+        By how much the share of a stratum in a fold may differ from its share in the whole set.
+    """
+
+    size: float = 0.01
+    share: float = 0.005
+
+
+USUAL = Tolerances()
 
 
 def assign_atoms(
@@ -29,6 +45,7 @@ def assign_atoms(
     *,
     rng: np.random.RandomState | None = None,
     largest_first: bool = True,
+    tolerances: Tolerances = USUAL,
 ) -> NDArray[np.intp]:
     """Assign atoms to folds.
 
@@ -44,6 +61,8 @@ def assign_atoms(
     largest_first : bool, default=True
         Place what cannot be dealt out evenly largest first (best balance); False places it in
         random order (so that large atoms, too, vary between draws).
+    tolerances : Tolerances, default=USUAL
+        What need not be made more even.
 
     Returns
     -------
@@ -51,7 +70,7 @@ def assign_atoms(
     """
     types, type_of = np.unique(counts, axis=0, return_inverse=True)
     type_of = type_of.reshape(-1)
-    ledger = _Ledger(types, np.bincount(type_of, minlength=len(types)), fractions)
+    ledger = _Ledger(types, np.bincount(type_of, minlength=len(types)), fractions, tolerances)
     rest = ledger.rest_by_size()
     if rng is not None and not largest_first:
         rest = rng.permutation(rest)
@@ -92,6 +111,7 @@ def signed_deviations(
     held: NDArray[np.float64],
     fractions: NDArray[np.float64],
     whole: NDArray[np.float64] | None = None,
+    tolerances: Tolerances = USUAL,
 ) -> NDArray[np.float64]:
     """Return how far each fold is from even, over what is tolerated.
 
@@ -103,20 +123,22 @@ def signed_deviations(
         Share of all rows that each fold is to hold.
     whole : ndarray of shape (n_strata,), default=None
         The share of each stratum that a fold is to hold; None: that of all folds together.
+    tolerances : Tolerances, default=USUAL
+        In units of these.
 
     Returns
     -------
     deviations : ndarray of shape (n_folds, n_strata + 1)
-        Of the share of each stratum, over 0.5 points, and last of the size, over 1 %; positive is
-        too much, and no tolerance is less than one row. Infinite if a fold is empty.
+        Of the share of each stratum, and last of the size; positive is too much, and no tolerance
+        is less than one row. Infinite if a fold is empty.
     """
     size, total = held.sum(axis=1), held.sum()
     if not size.all():
         return np.full((len(held), held.shape[1] + 1), np.inf)
     wanted = fractions * total
-    of_size = (size - wanted) / np.maximum(SIZE_TOLERANCE * wanted, 1)
+    of_size = (size - wanted) / np.maximum(tolerances.size * wanted, 1)
     of_share = held / size[:, None] - (held.sum(axis=0) / total if whole is None else whole)
-    of_share /= np.maximum(SHARE_TOLERANCE, 1 / size)[:, None]
+    of_share /= np.maximum(tolerances.share, 1 / size)[:, None]
     return np.column_stack([of_share, of_size])
 
 
@@ -128,8 +150,13 @@ class _Ledger:
     """
 
     def __init__(
-        self, types: NDArray[np.int64], n_atoms: NDArray[np.intp], fractions: NDArray[np.float64]
+        self,
+        types: NDArray[np.int64],
+        n_atoms: NDArray[np.intp],
+        fractions: NDArray[np.float64],
+        tolerances: Tolerances,
     ) -> None:
+        self.tolerances = tolerances
         self.types = types
         self.n_atoms = n_atoms
         self.fractions = fractions
@@ -184,7 +211,8 @@ class _Ledger:
     def deviations(self) -> NDArray[np.float64]:
         """Return the largest deviation of each stratum's share and of the size."""
         held = (self.dealt.T @ self.types).astype(float)
-        return np.abs(signed_deviations(held, self.fractions)).max(axis=0)
+        deviations = signed_deviations(held, self.fractions, tolerances=self.tolerances)
+        return np.abs(deviations).max(axis=0)
 
     def emphasize(self) -> None:
         """Make what deviates more than is tolerated weigh more."""

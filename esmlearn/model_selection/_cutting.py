@@ -18,8 +18,10 @@ def cut_component(
     n_parts: int,
     *,
     seed: int = 0,
+    shares: NDArray[np.float64] | None = None,
+    tolerance: float = BALANCE_TOLERANCE,
 ) -> tuple[NDArray[np.intp], str]:
-    """Cut a connected graph into parts of about the same number of rows with few neighbours across.
+    """Cut a connected graph into parts of about a given size with few neighbours across.
 
     Parameters
     ----------
@@ -31,6 +33,11 @@ def cut_component(
         Number of parts.
     seed : int, default=0
         Seed of METIS.
+    shares : ndarray of shape (n_parts,), default=None
+        Share of the rows that each part is to hold; None is the same for all. Without METIS, the
+        largest alone is heeded.
+    tolerance : float, default=0.02
+        By how much of its size a part may be larger.
 
     Returns
     -------
@@ -41,37 +48,52 @@ def cut_component(
     if n_parts < 2:
         return np.zeros(len(rows), dtype=np.intp), "none"
     try:
-        return cut_with_metis(adjacency, rows, n_parts, seed=seed), "metis"
+        part = cut_with_metis(
+            adjacency, rows, n_parts, seed=seed, shares=shares, tolerance=tolerance
+        )
+        return part, "metis"
     except EngineNotFoundError:
-        return cut_with_numpy(adjacency, rows, n_parts), "numpy"
+        largest = 1 / n_parts if shares is None else shares.max()
+        limit = largest * rows.sum() * (1 + tolerance)
+        return cut_with_numpy(adjacency, rows, n_parts, limit), "numpy"
 
 
 def cut_with_metis(
-    adjacency: csr_array, rows: NDArray[np.int64], n_parts: int, *, seed: int
+    adjacency: csr_array,
+    rows: NDArray[np.int64],
+    n_parts: int,
+    *,
+    seed: int,
+    shares: NDArray[np.float64] | None = None,
+    tolerance: float = BALANCE_TOLERANCE,
 ) -> NDArray[np.intp]:
     """Cut with METIS, for the least communication volume: the rows that a purge would remove."""
     pymetis = import_optional("pymetis", extra="metis", purpose="Cutting with METIS")
     options = pymetis.Options(
         objtype=pymetis.ObjType.VOL,
         seed=seed,
-        ufactor=int(BALANCE_TOLERANCE * 1000),
+        ufactor=int(tolerance * 1000),
     )
     partition = pymetis.part_graph(
         n_parts,
         pymetis.CSRAdjacency(adjacency.indptr.astype(np.int32), adjacency.indices.astype(np.int32)),
         vweights=rows.astype(np.int32),
         recursive=False,
+        tpwgts=None if shares is None else shares.tolist(),
         options=options,
     )
     return np.asarray(partition[1], dtype=np.intp)
 
 
-def cut_with_numpy(adjacency: csr_array, rows: NDArray[np.int64], n_parts: int) -> NDArray[np.intp]:
+def cut_with_numpy(
+    adjacency: csr_array, rows: NDArray[np.int64], n_parts: int, max_rows: float | None = None
+) -> NDArray[np.intp]:
     """Cut without METIS: join the closest clusters, pack them, then move nodes on the seam."""
-    limit = rows.sum() / n_parts
-    cluster = _agglomerate(adjacency, rows, max_rows=limit / 4)
-    part = _pack(adjacency, rows, cluster, n_parts, max_rows=limit * (1 + BALANCE_TOLERANCE))
-    return _move_seam(adjacency, rows, part, n_parts, max_rows=limit * (1 + BALANCE_TOLERANCE))
+    mean = rows.sum() / n_parts
+    max_rows = mean * (1 + BALANCE_TOLERANCE) if max_rows is None else max_rows
+    cluster = _agglomerate(adjacency, rows, max_rows=mean / 4)
+    part = _pack(adjacency, rows, cluster, n_parts, max_rows=max_rows)
+    return _move_seam(adjacency, rows, part, n_parts, max_rows=max_rows)
 
 
 def membership(label: NDArray[np.intp], n_labels: int) -> csr_array:

@@ -1,7 +1,7 @@
 """From a homology graph to folds that cannot leak."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,18 +13,59 @@ from scipy.sparse.csgraph import connected_components
 
 from esmlearn.exceptions import InsufficientComponentsError
 from esmlearn.model_selection._assignment import (
+    USUAL,
+    Tolerances,
     assign_atoms,
     rows_per_label,
     signed_deviations,
 )
-from esmlearn.model_selection._cutting import cut_component
-from esmlearn.model_selection._drop import partitions
+from esmlearn.model_selection._cutting import BALANCE_TOLERANCE, cut_component
+from esmlearn.model_selection._drop import lost_rows, partitions, set_aside
 from esmlearn.model_selection._rebalance import rebalance
 
-# The pieces of a cut hold at most a fold over these numbers; smaller pieces balance better and cost
-# more training rows. One tolerance of deviation weighs as much as 2 % of the training rows.
-REFINEMENTS = (1.0, 1.5, 2.0, 3.0, 4.0, 8.0)
+# One tolerance of deviation weighs as much as 2 % of the training rows.
 LOSS_PER_DEVIATION = 0.02
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A way to cut a large component.
+
+    Attributes
+    ----------
+    refinement : float, default=1.0
+        A piece holds at most a fold over this number; smaller pieces balance better and cost more
+        training rows.
+    tolerance : float, default=0.02
+        By how much of its size a piece may be larger.
+    fill_first : bool, default=False
+        The first piece fills a fold, and the others share the rest equally.
+    draw : int, default=0
+        Added to the seed of METIS.
+    """
+
+    refinement: float = 1.0
+    tolerance: float = BALANCE_TOLERANCE
+    fill_first: bool = False
+    draw: int = 0
+
+    def shares(self, size: float, limit: float, n_parts: int) -> NDArray[np.float64] | None:
+        """Return the share of the rows of each piece; None is the same for all."""
+        first = limit / size
+        if not self.fill_first or n_parts < 2 or first >= 1:
+            return None
+        return np.array([first] + [(1 - first) / (n_parts - 1)] * (n_parts - 1))
+
+
+REFINEMENTS = (1.0, 1.5, 2.0, 3.0, 4.0, 8.0)
+PURGE_CUTS = tuple(map(Cut, REFINEMENTS))
+# The seams of a few loose cuts: where rows are set aside, the folds are dealt afterwards.
+DROP_CUTS = (
+    Cut(tolerance=0.2),
+    *(Cut(fill_first=True, draw=draw) for draw in range(3)),
+    Cut(1.5, 0.2),
+    *map(Cut, (1.0, 1.5, 2.0, 3.0, 4.0)),
+)
 
 REMEDIES = (
     "What can be done: (1) raise `identity` (or `coverage`), so that fewer proteins count as "
@@ -66,12 +107,35 @@ class FoldPlan:
         ]
         return 1 - float(np.mean(kept))
 
-    def deviation(self, counts: NDArray[np.int64], fractions: NDArray[np.float64]) -> float:
+    def deviation(
+        self,
+        counts: NDArray[np.int64],
+        fractions: NDArray[np.float64],
+        tolerances: Tolerances = USUAL,
+    ) -> float:
         """Return the largest deviation from folds like the whole set, over its tolerance."""
         kept = self.fold >= 0
         held = rows_per_label(counts[kept], self.fold[kept], len(fractions)).astype(float)
         whole = counts.sum(axis=0) / counts.sum()
-        return float(np.abs(signed_deviations(held, fractions, whole)).max())
+        deviations = signed_deviations(held, fractions, whole, tolerances)
+        return float(np.abs(deviations).max())
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """What a plan is made for; see `FoldPlanner.plan`. `limit` is the most rows of a fold."""
+
+    adjacency: csr_array
+    counts: NDArray[np.int64]
+    purge: csr_array | None
+    component: NDArray[np.intp]
+    limit: float
+    seed: int
+    draw: int | None
+
+    def rng(self) -> np.random.RandomState | None:
+        """Return the source of chance, the same for every cut."""
+        return None if self.draw is None else np.random.RandomState(self.draw)
 
 
 @dataclass(frozen=True)
@@ -88,12 +152,15 @@ class FoldPlanner:
         None makes a plan without chance.
     largest_first : bool, default=True
         See `assign_atoms`.
+    tolerances : Tolerances, default=USUAL
+        How even the folds are to be. In folds that may be larger, so may the pieces of a component.
     """
 
     fractions: NDArray[np.float64]
     on_large_component: str = "purge"
     rng: np.random.RandomState | None = None
     largest_first: bool = True
+    tolerances: Tolerances = USUAL
 
     def plan(
         self,
@@ -113,16 +180,16 @@ class FoldPlanner:
         size = np.bincount(component, weights=counts.sum(axis=1)).astype(float)
         if len(size) < len(self.fractions):
             raise too_few_components(len(size), len(self.fractions), "folds")
-        limit = self.fractions.max() * size.sum() + 1e-6
+        limit = self.fractions.max() * size.sum() * (1 + self._slack) + 1e-6
         if self.on_large_component == "error" and size.max() > limit:
             raise _large_component_error(size, limit)
         seed = 0 if self.rng is None else int(self.rng.randint(2**31 - 1))
         draw = None if self.rng is None else int(self.rng.randint(2**31 - 1))
         best, least, even = None, np.inf, False
-        for refinement in REFINEMENTS if self.on_large_component != "error" else (1.0,):
-            atom, record = self._cut(adjacency, counts, component, limit / refinement, seed)
-            for plan in self._plans(adjacency, counts, purge, atom, record, draw):
-                deviation = plan.deviation(counts, self.fractions)
+        problem = _Problem(adjacency, counts, purge, component, limit, seed, draw)
+        for plans in self._plans(problem):
+            for plan in plans:
+                deviation = plan.deviation(counts, self.fractions, self.tolerances)
                 cost = plan.loss(counts) + LOSS_PER_DEVIATION * max(deviation - 1, 0)
                 if cost < least:
                     best, least = plan, cost
@@ -153,15 +220,51 @@ class FoldPlanner:
         )
         return plan
 
-    def _cut(
-        self,
-        adjacency: csr_array,
-        counts: NDArray[np.int64],
-        component: NDArray[np.intp],
-        limit: float,
-        seed: int,
-    ) -> tuple[NDArray[np.intp], dict[str, Any]]:
+    @property
+    def _slack(self) -> float:
+        """By how much a fold may exceed its share of the rows, beyond the usual tolerance."""
+        return max(self.tolerances.size - USUAL.size, 0.0)
+
+    def _plans(self, problem: "_Problem") -> Iterator[Iterable[FoldPlan]]:
+        """Yield the plans that one cut after the other leads to: one, or several in "drop"."""
+        if self.on_large_component == "drop":
+            yield from self._partitions(problem)
+        else:
+            for cut in PURGE_CUTS if self.on_large_component == "purge" else (Cut(),):
+                yield [self._purged(problem, *self._cut(problem, cut))]
+
+    def _purged(
+        self, problem: "_Problem", atom: NDArray[np.intp], record: dict[str, Any]
+    ) -> FoldPlan:
+        """Return a plan that tests every row."""
+        fold = self._assign(atom, problem.counts, problem.rng())
+        joined = problem.adjacency if problem.purge is None else problem.purge
+        if record["n_pieces"]:
+            fold = rebalance(joined, fold, problem.counts, self.fractions, self.tolerances)
+        return FoldPlan(fold, joined, record)
+
+    def _partitions(self, problem: "_Problem") -> Iterator[Iterable[FoldPlan]]:
+        """Yield plans of the folds as they are, if nothing is cut; then of the thinnest seams."""
+        adjacency, counts, limit = problem.adjacency, problem.counts, problem.limit
+        rows, covered = counts.sum(axis=1), []
+        for cut in DROP_CUTS:
+            atom, record = self._cut(problem, cut)
+            fold = self._assign(atom, counts, problem.rng())
+            if record["n_pieces"]:
+                covered.append((*set_aside(adjacency, rows, fold, limit), record))
+            elif cut == DROP_CUTS[0]:
+                yield [FoldPlan(fold, adjacency, record)]
+        covered.sort(key=lambda found: lost_rows(adjacency, rows, found[0], limit))
+        deal = partial(self._assign, rng=problem.rng())
+        for fold, method, record in covered:
+            about = {**record, "cover_method": method}
+            found = partitions(adjacency, counts, fold, limit, deal, self.tolerances)
+            yield (FoldPlan(dealt, adjacency, about) for dealt in found)
+
+    def _cut(self, problem: "_Problem", cut: Cut) -> tuple[NDArray[np.intp], dict[str, Any]]:
         """Return atoms: components, and pieces of the large ones."""
+        adjacency, counts, component = problem.adjacency, problem.counts, problem.component
+        limit = problem.limit / cut.refinement
         rows = counts.sum(axis=1)
         size = np.bincount(component, weights=rows)
         large = np.flatnonzero(size > limit)
@@ -170,7 +273,15 @@ class FoldPlanner:
             nodes = np.flatnonzero(component == c)
             n_parts = min(int(np.ceil(size[c] / self._piece(limit))), len(nodes))
             inner = csr_array(adjacency[nodes][:, nodes])
-            part, method = cut_component(inner, rows[nodes], n_parts, seed=seed)
+            shares = cut.shares(size[c], self._piece(limit), n_parts)
+            part, method = cut_component(
+                inner,
+                rows[nodes],
+                n_parts,
+                seed=problem.seed + cut.draw,
+                shares=shares,
+                tolerance=cut.tolerance,
+            )
             atom[nodes] = next_atom + part
             next_atom += n_parts
             methods.add(method)
@@ -188,29 +299,6 @@ class FoldPlanner:
         """Return the rows of a piece: what fits the smallest fold."""
         return limit * self.fractions.min() / self.fractions.max()
 
-    def _plans(
-        self,
-        adjacency: csr_array,
-        counts: NDArray[np.int64],
-        purge: csr_array | None,
-        atom: NDArray[np.intp],
-        record: dict[str, Any],
-        draw: int | None,
-    ) -> Iterator[FoldPlan]:
-        """Yield the plans that atoms lead to: one, or several in the mode "drop"."""
-        rng = None if draw is None else np.random.RandomState(draw)
-        fold = self._assign(atom, counts, rng)
-        if not record["n_pieces"]:
-            yield FoldPlan(fold, adjacency if purge is None else purge, record)
-        elif self.on_large_component == "drop":
-            limit = self.fractions.max() * counts.sum()
-            deal = partial(self._assign, rng=rng)
-            for dealt, method in partitions(adjacency, counts, fold, limit, deal):
-                yield FoldPlan(dealt, adjacency, {**record, "cover_method": method})
-        else:
-            joined = adjacency if purge is None else purge
-            yield FoldPlan(rebalance(joined, fold, counts, self.fractions), joined, record)
-
     def _assign(
         self,
         atom: NDArray[np.intp],
@@ -220,8 +308,13 @@ class FoldPlanner:
         """Return the fold of each node."""
         atom = np.unique(atom, return_inverse=True)[1]
         per_atom = rows_per_label(counts, atom, int(atom.max()) + 1)
-        fold = assign_atoms(per_atom, self.fractions, rng=rng, largest_first=self.largest_first)
-        return fold[atom]
+        return assign_atoms(
+            per_atom,
+            self.fractions,
+            rng=rng,
+            largest_first=self.largest_first,
+            tolerances=self.tolerances,
+        )[atom]
 
 
 def too_few_components(found: int, needed: int, what: str) -> InsufficientComponentsError:

@@ -5,7 +5,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from esmlearn.model_selection._assignment import rows_per_label, signed_deviations
+from esmlearn.model_selection._assignment import (
+    USUAL,
+    Tolerances,
+    rows_per_label,
+    signed_deviations,
+)
 from esmlearn.model_selection._cutting import membership
 
 MAX_MOVED_SHARE = 0.02
@@ -16,6 +21,7 @@ def rebalance(
     fold: NDArray[np.intp],
     counts: NDArray[np.int64],
     fractions: NDArray[np.float64],
+    tolerances: Tolerances = USUAL,
 ) -> NDArray[np.intp]:
     """Return folds with fewer deviations, at the cost of a few more purged training rows.
 
@@ -34,6 +40,8 @@ def rebalance(
         Rows of each stratum that a node stands for.
     fractions : ndarray of shape (n_folds,)
         Share of all rows that each fold is to hold.
+    tolerances : Tolerances, default=USUAL
+        What need not be made more even.
 
     Returns
     -------
@@ -45,7 +53,7 @@ def rebalance(
     held = rows_per_label(counts, fold, n_folds).astype(float)
     movable = _in_cut_component(adjacency, ties, fold)
     for _ in range(int(MAX_MOVED_SHARE * counts.sum())):
-        deviation = signed_deviations(held, fractions)
+        deviation = signed_deviations(held, fractions, tolerances=tolerances)
         f, stratum = np.unravel_index(int(np.argmax(np.abs(deviation))), deviation.shape)
         if np.abs(deviation[f, stratum]) <= 1:
             break

@@ -24,7 +24,8 @@ class RepeatedCDHitGroupSplitter(HomologySplitter):
     n_repeats : int, default=10
         Number of repetitions.
     identity, coverage, coverage_mode, evalue, margin, purge_margin, method, engine, \
-on_large_component, stratify, random_state, n_jobs, reference, extra_edges
+on_large_component, size_tolerance, share_tolerance, stratify, random_state, n_jobs, \
+reference, extra_edges
         See :class:`CDHitGroupSplitter`.
 
     Attributes
@@ -63,6 +64,8 @@ on_large_component, stratify, random_state, n_jobs, reference, extra_edges
         method: str = "components",
         engine: str = "auto",
         on_large_component: str = "purge",
+        size_tolerance: float = 0.01,
+        share_tolerance: float = 0.005,
         stratify: Any = "auto",
         random_state: Any = None,
         n_jobs: int | None = None,
@@ -80,6 +83,8 @@ on_large_component, stratify, random_state, n_jobs, reference, extra_edges
         self.method = method
         self.engine = engine
         self.on_large_component = on_large_component
+        self.size_tolerance = size_tolerance
+        self.share_tolerance = share_tolerance
         self.stratify = stratify
         self.random_state = random_state
         self.n_jobs = n_jobs

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from esmlearn.exceptions import DataError, InsufficientComponentsError
+from esmlearn.model_selection._assignment import Tolerances
 from esmlearn.model_selection._base import HomologyRows, HomologySplitter
 from esmlearn.model_selection._plan import REMEDIES, FoldPlan, FoldPlanner
 from esmlearn.model_selection._strata import Strata
@@ -110,6 +111,14 @@ class CDHitGroupSplitter(PlannedSplitter):
         out of its training part. ``"drop"`` cuts it and sets aside as few rows as it can such that
         no homology joins two folds and every fold is still like the whole set; with
         ``stratify=False`` fewer. ``"error"`` refuses.
+    size_tolerance : float, default=0.01
+        By how much of the mean size, from 0 on and below 1, a fold may be larger or smaller. With
+        more than 0.01 a large component may be cut into larger pieces, so that fewer rows are
+        purged or set aside.
+    share_tolerance : float, default=0.005
+        By how much the share of a stratum in a fold may differ from its share in all rows, 0-1.
+        Folds are no more even than this where more even ones cost rows. Neither tolerance is a
+        guarantee: what cannot be had is approached.
     stratify : "auto", bool, array-like of shape (n_rows,) or regions, default="auto"
         What is spread evenly. ``"auto"``: y, if given; a number with more than 20 distinct or with
         fractional values is cut into deciles with finer bins in the tails, anything else is
@@ -176,6 +185,8 @@ class CDHitGroupSplitter(PlannedSplitter):
         "n_splits": [Interval(Integral, 2, None, closed="left")],
         "method": [StrOptions({"components", "cdhit", "mmseqs", "linclust"})],
         "on_large_component": [StrOptions({"purge", "drop", "error"})],
+        "size_tolerance": [Interval(Real, 0, 1, closed="left")],
+        "share_tolerance": [Interval(Real, 0, 1, closed="both")],
         "shuffle": ["boolean"],
     }
 
@@ -192,6 +203,8 @@ class CDHitGroupSplitter(PlannedSplitter):
         method: str = "components",
         engine: str = "auto",
         on_large_component: str = "purge",
+        size_tolerance: float = 0.01,
+        share_tolerance: float = 0.005,
         stratify: Any = "auto",
         shuffle: bool = True,
         random_state: Any = None,
@@ -209,6 +222,8 @@ class CDHitGroupSplitter(PlannedSplitter):
         self.method = method
         self.engine = engine
         self.on_large_component = on_large_component
+        self.size_tolerance = size_tolerance
+        self.share_tolerance = share_tolerance
         self.stratify = stratify
         self.shuffle = shuffle
         self.random_state = random_state
@@ -269,6 +284,7 @@ class CDHitGroupSplitter(PlannedSplitter):
             np.full(self.n_splits, 1 / self.n_splits),
             on_large_component=self.on_large_component,
             rng=self._generator() if self.shuffle else None,
+            tolerances=Tolerances(self.size_tolerance, self.share_tolerance),
         )
         plan = planner.plan(rows.adjacency, rows.counts(strata), rows.purge)
         pairs = [pair_of(plan, fold, rows.node) for fold in range(self.n_splits)]

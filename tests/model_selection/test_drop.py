@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from esmlearn.model_selection._assignment import Tolerances
 from esmlearn.model_selection._cover import crossing_edges, minimum_vertex_cover, shrink_cover
-from esmlearn.model_selection._drop import _missing, partitions
+from esmlearn.model_selection._drop import _missing, lost_rows, partitions, set_aside
+from esmlearn.model_selection._plan import FoldPlanner
 from tests.model_selection._graphs import modular_graph
 
 
@@ -68,15 +70,36 @@ def test_strata_of_the_seam_come_to_cost_more():
     rare = np.arange(2 * n_pairs) < n_pairs
     counts = np.column_stack([~rare, rare]).astype(np.int64)
     counts[~rare, 0] = 2  # so that the first cover takes the rare ones, and all of these
-    found = [
-        fold
-        for fold, _ in partitions(
-            adjacency, counts, rare.astype(np.intp), 120.0, lambda atom, held: atom % 2
-        )
-    ]
+    start, _ = set_aside(adjacency, counts.sum(axis=1), rare.astype(np.intp), 120.0)
+    found = list(partitions(adjacency, counts, start, 120.0, lambda atom, held: atom % 2))
     shares = [np.abs(_missing(counts, fold >= 0)).max() for fold in found]
     assert (found[0] < 0).sum() <= n_pairs
     assert min(shares) <= shares[0]
+
+
+def test_what_no_fold_can_hold_counts_as_lost():
+    adjacency = from_edges(6, [(0, 1), (1, 2), (2, 3), (3, 4)])
+    fold, rows = np.array([0, 0, 0, 0, -1, 1]), np.full(6, 2)
+    assert lost_rows(adjacency, rows, fold, limit=8) == 2
+    assert lost_rows(adjacency, rows, fold, limit=5) == 2 + 3
+
+
+def test_folds_that_may_be_uneven_lose_fewer_rows():
+    # Three cliques of 14 in a row, the first two joined by four edges and the others by one, and
+    # 21 loose proteins: a fold of 21 holds one clique, and one that may be larger two.
+    cliques = [(i, j) for a in (0, 14, 28) for i in range(a, a + 14) for j in range(a, i)]
+    edges = [*cliques, *((i, 14 + i) for i in range(4)), (27, 28)]
+    adjacency, counts = from_edges(63, edges), np.ones((63, 1), dtype=np.int64)
+    lost, largest = [], []
+    for size in (0.01, 0.5):
+        planner = FoldPlanner(
+            np.full(3, 1 / 3), on_large_component="drop", tolerances=Tolerances(size=size)
+        )
+        fold = planner.plan(adjacency, counts).fold
+        lost.append(int((fold < 0).sum()))
+        largest.append(int(np.bincount(fold[fold >= 0]).max()))
+    assert lost == [5, 1]
+    assert largest[0] <= 21 < largest[1] <= 1.5 * 21
 
 
 def test_the_missing_are_told_in_units_of_the_tolerance():

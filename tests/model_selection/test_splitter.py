@@ -446,6 +446,8 @@ def test_input_that_cannot_be_split(X, groups, message):
         {"coverage_mode": "longer"},
         {"method": "blast"},
         {"on_large_component": "cut"},
+        {"size_tolerance": 1.0},
+        {"share_tolerance": -0.1},
         {"stratify": "yes"},
         {"evalue": 0},
     ],
@@ -531,8 +533,8 @@ def test_sequences_may_be_groups_as_well(families, container):
 
 def test_each_draw_counts_its_own_rows_set_aside():
     rng = np.random.default_rng(2)
-    sequences = [random_protein(8, rng) for _ in range(60)]
-    edges = np.argwhere(np.triu(rng.random((60, 60)) < 0.03, k=1))
+    sequences = [random_protein(8, rng) for _ in range(200)]
+    edges = np.argwhere(np.triu(rng.random((200, 200)) < 0.02, k=1))
     splitter = CDHitShuffleSplit(
         4,
         test_size=0.5,
@@ -540,7 +542,26 @@ def test_each_draw_counts_its_own_rows_set_aside():
         reference=HomologyGraph.from_edges(sequences, edges),
         random_state=0,
     )
-    unused = [60 - len(train) - len(test) for train, test in splitter.split(sequences)]
+    unused = [200 - len(train) - len(test) for train, test in splitter.split(sequences)]
     assert len(set(unused)) > 1
     assert len(splitter.set_aside_) == unused[-1]
     assert (splitter.summary()["n_purged"] == 0).all()
+
+
+@pytest.mark.parametrize("mode", ["purge", "drop"])
+def test_the_tolerances_say_how_even_folds_are_to_be(mode):
+    # Two cliques of 14 that are joined, and 35 loose proteins: even folds of 21 must cut.
+    rng = np.random.default_rng(0)
+    sequences = [random_protein(8, rng) for _ in range(63)]
+    cliques = [(i, j) for a in (0, 14) for i in range(a, a + 14) for j in range(a, i)]
+    edges = [*cliques, *((i, 14 + i) for i in range(4))]
+    graph = HomologyGraph.from_edges(sequences, edges)
+    unused = {}
+    for tolerance in (0.01, 0.5):
+        splitter = CDHitGroupSplitter(
+            3, on_large_component=mode, size_tolerance=tolerance, reference=graph
+        )
+        pairs = list(splitter.split(sequences))
+        unused[tolerance] = sum(63 - len(train) - len(test) for train, test in pairs)
+        assert max(len(test) for _, test in pairs) <= (1 + tolerance) * 21
+    assert unused[0.5] == 0 < unused[0.01]
