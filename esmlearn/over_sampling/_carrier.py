@@ -87,12 +87,9 @@ class Carrier:
         return np.rint(column.astype(np.float64) / self._number_scale).astype(np.intp)
 
     def split(self, rows: Any) -> tuple[Any, NDArray]:
-        """Split synthetic rows into features and targets."""
+        """Split synthetic rows into features, a view where they are dense, and targets."""
         target = _dense(rows[:, [-2]]).astype(np.float64) / self._target_scale
-        features = rows[:, :-2]
-        if sparse.issparse(features):
-            return features, target
-        return np.ascontiguousarray(features), target
+        return rows[:, :-2], target
 
 
 def _dense(column: Any) -> NDArray:

@@ -112,10 +112,14 @@ class TrackedNeighbors:
     def _partial_table(self, query: NDArray) -> NDArray:
         """Neighbours among the fitted rows, within or between families if that is asked for."""
         carrier, fitted = self.carrier, self._fitted
-        inside, at = carrier.X[fitted], carrier.X[query]
+        inside = at = carrier.X[fitted]
+        if not np.array_equal(fitted, query):
+            at = carrier.X[query]
         if carrier.partners is not None:
             return carrier.partners.table(self.search, inside, at, fitted, query)
-        key = (content_digest(inside), content_digest(at), _settings(self.search))
+        of_inside = content_digest(inside)
+        of_at = of_inside if at is inside else content_digest(at)
+        key = (of_inside, of_at, _settings(self.search))
         return neighbor_cache.get(key, lambda: _search(self.search, inside, at))
 
 
