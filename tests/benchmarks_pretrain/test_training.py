@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.pretrain import train
+from benchmarks.pretrain import compare_sizes, train
 from benchmarks.pretrain._corpus import Corpus, encode
 from benchmarks.pretrain._labels import label_sequences
 from benchmarks.pretrain._model import Architecture, MaskedLanguageModel
@@ -236,3 +236,10 @@ def test_settings_survive_the_disk():
 
 def test_the_model_keeps_its_shape():
     assert MaskedLanguageModel(SETTINGS.architecture).architecture == SETTINGS.architecture
+
+
+def test_sizes_are_compared_at_equal_time(corpus):
+    found = compare_sizes.measure(Trainer(PAIRS, corpus), cpu_seconds=0.3)
+    assert found["width"] == 40
+    assert found["steps"] > 1
+    assert found["held_out_loss"] != found["held_out_loss_at_the_start"]
