@@ -24,12 +24,8 @@ def dedup(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def graph(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Search all against all; the graph goes into the cache, where the folds find it."""
-    from esmlearn.clustering import _search, homology_graph
+    from esmlearn.clustering import homology_graph
 
-    if options.engine == "diamond":  # otherwise by size: growth is told in one mode
-        _search.ULTRA_SENSITIVE_CELLS = {"very-sensitive": 0.0, "ultra-sensitive": np.inf}[
-            options.mode
-        ]
     found = homology_graph(sequences(folder), engine=options.engine, n_jobs=options.threads)
     about = {name: found.description[name] for name in ("engine", "version")}
     return {"n_edges": found.n_edges, **about}
@@ -178,6 +174,13 @@ STAGES: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
 }
 
 
+def search_in(mode: str) -> None:
+    """Fix DIAMOND's mode, which goes by size otherwise: growth is told in one."""
+    from esmlearn.clustering import _search
+
+    _search.ULTRA_SENSITIVE_CELLS = {"very-sensitive": 0.0, "ultra-sensitive": np.inf}[mode]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=STAGES)
@@ -187,6 +190,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sample", type=int, default=100)
     options = parser.parse_args()
+    search_in(options.mode)
     print(json.dumps(STAGES[options.stage](options, options.folder)))
 
 

@@ -54,7 +54,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="FASTA or CSV of real proteins")
     parser.add_argument("--n", type=int, default=100, help="proteins whose speed is measured")
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--files", type=int, nargs="+", default=[500, 2000, 4000], help="proteins each")
+    parser.add_argument(
+        "--files", type=int, nargs="+", default=[500, 2000, 4000], help="proteins each"
+    )
     parser.add_argument("--quick", action="store_true", help="tiny; figures mean nothing")
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
