@@ -9,6 +9,16 @@ from esmlearn import __version__
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / __version__
 
 
+def register(into):
+    """Return a decorator that enters functions under their names."""
+
+    def enter(make):
+        into[make.__name__] = make
+        return make
+
+    return enter
+
+
 @cache
 def result(name):
     """Return the result of one benchmark."""

@@ -1,13 +1,9 @@
 """One function per table: its header and its rows."""
 
-from measured._results import leakage_of_5000, percent, result, signed, span
+from measured._results import leakage_of_5000, percent, register, result, span
 
 TABLES = {}
-
-
-def table(make):
-    TABLES[make.__name__] = make
-    return make
+table = register(TABLES)
 
 
 DEFINITIONS = "ABCD"
@@ -45,7 +41,7 @@ def leakage():
 @table
 def leakage_large():
     """The same for 20,000 proteins."""
-    summary = result("splits_leakage_swissprot60k_20000")["summary"]
+    summary = result("splits_leakage_swissprot60k_20000_diamond")["summary"]
     return LEAKAGE_HEAD, list(leakage_rows(summary, 2))
 
 
@@ -147,59 +143,6 @@ def mini_model():
     ]
     head = ["target", "esmlearn_mini_v1", "same shape, random weights", "composition", "with both"]
     return head, rows
-
-
-TAIL = {
-    "none": "nothing",
-    "random +300 %": "random copies, +300 %",
-    "smote +300 %": "SMOTE, +300 %",
-    "adasyn +300 %": "ADASYN, +300 %",
-    "random +1000 %": "random copies, +1000 %",
-    "DenseWeight 1.0": "DenseWeight",
-    "ensemble of balanced sets": "ensemble of balanced sets (REBAGG)",
-    "two stages, break-even": "`TwoStageRegressor` (default)",
-    "two stages, beta 0.5": "`TwoStageRegressor`, beta 0.5",
-    "two stages, beta 1.0": "`TwoStageRegressor`, beta 1",
-    "two stages + random, beta 0.5": "`TwoStageRegressor`, beta 0.5, and copies +300 %",
-}
-
-
-def tail_rows(kept, model):
-    for name, words in TAIL.items():
-        if f"{model}, {name}" in kept["results"]:
-            run = kept["results"][f"{model}, {name}"]
-            pooled, difference = run["pooled"], run.get("difference", {})
-            interval = difference.get("balanced_mae")
-            rare = pooled["precision"] if pooled["recall"] else None
-            yield [
-                words,
-                f"{pooled['mae']:.1f}",
-                f"{pooled['balanced_mae']:.1f}",
-                f"{signed(interval[1])} to {signed(interval[2])}" if interval else "",
-                f"{pooled['recall']:.2f}",
-                "–" if rare is None else f"{rare:.2f}",
-            ]
-
-
-TAIL_HEAD = ["treatment", "error", "balanced error", "change (95 %)", "recall", "precision"]
-
-
-@table
-def long_tail_ridge():
-    """What treatments do to ridge regression on optimum temperatures."""
-    return TAIL_HEAD, list(tail_rows(result("long_tail_topt_composition"), "ridge"))
-
-
-@table
-def long_tail_svr():
-    """The same with a support vector machine."""
-    return TAIL_HEAD, list(tail_rows(result("long_tail_topt_composition"), "svr"))
-
-
-@table
-def long_tail_network():
-    """The same with a network."""
-    return TAIL_HEAD, list(tail_rows(result("long_tail_topt_composition"), "mlp"))
 
 
 VARIANTS = {

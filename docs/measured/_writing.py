@@ -2,8 +2,10 @@
 
 import matplotlib
 
+from measured import _tables, _tail_tables
 from measured._figures import FIGURES
-from measured._tables import TABLES
+
+TABLES = _tables.TABLES | _tail_tables.TABLES
 
 
 def write_all(folder):
