@@ -124,7 +124,9 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Measure, and keep the figures."""
     arguments = parse()
-    about = {"machine": machine(), "engines": available_engines(), "data": arguments.data.name}
+    # Without the paths of the programs.
+    engines = {name: (found or "").split(" (")[0] for name, found in available_engines().items()}
+    about = {"machine": machine(), "engines": engines, "data": arguments.data.name}
     result = {**about, "n_jobs": arguments.n_jobs, **recall(arguments)}
     write_result("graph_engines", result, quick=arguments.quick)
 
