@@ -1,12 +1,12 @@
 """Single numbers that sentences of the docs use, as {{ name }}."""
 
 from measured._results import leakage_of_5000, percent, result, span
-from measured._tail_tables import pairs_of, runs_of, seed_row
+from measured._tail_tables import pairs_of, runs_of, seed_row, spread_of
 
 
 def numbers():
     """Return every number that a page may name."""
-    return {**_folds(), **_tail(), **_training(), **_embedding()}
+    return {**_folds(), **_tail(), **_resampling(), **_training(), **_embedding()}
 
 
 def _folds():
@@ -47,6 +47,23 @@ def _tail():
         "two_precision": two[3],
         "smote_cost": smote[0],
         "smote_recall": smote[2],
+    }
+
+
+def _resampling():
+    kept = result("resampling")
+    ratio = {name: f"{value:.2f}" for name, value in kept["ratios"].items()}
+    memory = [
+        kept["speed"][f"esmlearn {name}"]["extra_memory_of_X"]["median"]
+        for name in ("smote", "adasyn", "random", "grid")
+    ]
+    return {
+        "smote_cpu": ratio["smote / imblearn"],
+        "adasyn_cpu": ratio["adasyn / imblearn"],
+        "resreg_cpu": ratio["resreg / smote"],
+        "nine_cpu": ratio["grid of nine / one adasyn"],
+        "density_s": f"{kept['speed']['esmlearn density']['cpu_s']['median']:.3f}",
+        "resampling_memory": spread_of(memory, "{:.2f}".format),
     }
 
 
