@@ -19,53 +19,13 @@ from esmlearn.model_selection._assignment import (
     rows_per_label,
     signed_deviations,
 )
-from esmlearn.model_selection._cutting import BALANCE_TOLERANCE, cut_component
+from esmlearn.model_selection._cuts import DROP_CUTS, PURGE_CUTS, Cut
 from esmlearn.model_selection._drop import lost_rows, partitions, set_aside
 from esmlearn.model_selection._rebalance import rebalance
 
 # One tolerance of deviation weighs as much as 2 % of the training rows.
 LOSS_PER_DEVIATION = 0.02
 
-
-@dataclass(frozen=True)
-class Cut:
-    """A way to cut a large component.
-
-    Attributes
-    ----------
-    refinement : float, default=1.0
-        A piece holds at most a fold over this number; smaller pieces balance better and cost more
-        training rows.
-    tolerance : float, default=0.02
-        By how much of its size a piece may be larger.
-    fill_first : bool, default=False
-        The first piece fills a fold, and the others share the rest equally.
-    draw : int, default=0
-        Added to the seed of METIS.
-    """
-
-    refinement: float = 1.0
-    tolerance: float = BALANCE_TOLERANCE
-    fill_first: bool = False
-    draw: int = 0
-
-    def shares(self, size: float, limit: float, n_parts: int) -> NDArray[np.float64] | None:
-        """Return the share of the rows of each piece; None is the same for all."""
-        first = limit / size
-        if not self.fill_first or n_parts < 2 or first >= 1:
-            return None
-        return np.array([first] + [(1 - first) / (n_parts - 1)] * (n_parts - 1))
-
-
-REFINEMENTS = (1.0, 1.5, 2.0, 3.0, 4.0, 8.0)
-PURGE_CUTS = tuple(map(Cut, REFINEMENTS))
-# The seams of a few loose cuts: where rows are set aside, the folds are dealt afterwards.
-DROP_CUTS = (
-    Cut(tolerance=0.2),
-    *(Cut(fill_first=True, draw=draw) for draw in range(3)),
-    Cut(1.5, 0.2),
-    *map(Cut, (1.0, 1.5, 2.0, 3.0, 4.0)),
-)
 
 REMEDIES = (
     "What can be done: (1) raise `identity` (or `coverage`), so that fewer proteins count as "
@@ -262,42 +222,18 @@ class FoldPlanner:
             yield (FoldPlan(dealt, adjacency, about) for dealt in found)
 
     def _cut(self, problem: "_Problem", cut: Cut) -> tuple[NDArray[np.intp], dict[str, Any]]:
-        """Return atoms: components, and pieces of the large ones."""
-        adjacency, counts, component = problem.adjacency, problem.counts, problem.component
-        limit = problem.limit / cut.refinement
-        rows = counts.sum(axis=1)
-        size = np.bincount(component, weights=rows)
-        large = np.flatnonzero(size > limit)
-        atom, next_atom, methods = component.copy(), len(size), set()
-        for c in large:
-            nodes = np.flatnonzero(component == c)
-            n_parts = min(int(np.ceil(size[c] / self._piece(limit))), len(nodes))
-            inner = csr_array(adjacency[nodes][:, nodes])
-            shares = cut.shares(size[c], self._piece(limit), n_parts)
-            part, method = cut_component(
-                inner,
-                rows[nodes],
-                n_parts,
-                seed=problem.seed + cut.draw,
-                shares=shares,
-                tolerance=cut.tolerance,
-            )
-            atom[nodes] = next_atom + part
-            next_atom += n_parts
-            methods.add(method)
-        return atom, {
-            "n_components": len(size),
-            "largest_component": float(size.max() / size.sum()),
-            "n_cut": len(large),
-            "n_pieces": len(np.unique(atom[atom >= len(size)])),
-            "cut_method": "+".join(sorted(methods)) or "none",
-            "cover_method": "none",
-            "stratified": counts.shape[1] > 1,
-        }
-
-    def _piece(self, limit: float) -> float:
-        """Return the rows of a piece: what fits the smallest fold."""
-        return limit * self.fractions.min() / self.fractions.max()
+        """Return the atoms of a cut, and how they were made."""
+        smallest = self.fractions.min() / self.fractions.max()
+        atom, record = cut.atoms(
+            problem.adjacency,
+            problem.counts.sum(axis=1),
+            problem.component,
+            limit=problem.limit,
+            smallest=smallest,
+            seed=problem.seed,
+        )
+        stratified = problem.counts.shape[1] > 1
+        return atom, {**record, "cover_method": "none", "stratified": stratified}
 
     def _assign(
         self,
