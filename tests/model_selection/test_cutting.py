@@ -10,6 +10,7 @@ from esmlearn.model_selection._cover import (
     greedy_vertex_cover,
     minimum_vertex_cover,
 )
+from esmlearn.model_selection._cuts import Cut
 from esmlearn.model_selection._cutting import cut_component, cut_with_metis, cut_with_numpy
 from tests.model_selection._graphs import modular_graph
 
@@ -61,13 +62,50 @@ def test_cuts_repeat():
     assert method in ("metis", "numpy")
 
 
-def test_without_metis_the_fallback_is_recorded(monkeypatch):
+@pytest.fixture
+def without_metis(monkeypatch):
     def absent(*args, **kwargs):
         raise EngineNotFoundError("no pymetis")
 
     monkeypatch.setattr(_cutting, "import_optional", absent)
+
+
+@pytest.mark.usefixtures("without_metis")
+def test_without_metis_the_fallback_is_recorded():
     adjacency, _ = modular_graph(60, 3, inside=0.4, across=0.02)
     assert cut_component(adjacency, np.ones(60, dtype=np.int64), 3)[1] == "numpy"
+
+
+def check_uneven_parts():
+    adjacency, _ = modular_graph(240, 4, inside=0.3, across=0.001)
+    rows, shares = np.ones(240, dtype=np.int64), np.array([0.75, 0.25])
+    part, method = cut_component(adjacency, rows, 2, shares=shares, tolerance=0.05)
+    assert 0.6 * 240 < np.bincount(part).max() <= 0.75 * 240 * 1.05
+    return method
+
+
+def test_parts_may_be_uneven():
+    pytest.importorskip("pymetis", reason="pymetis is not installed")
+    assert check_uneven_parts() == "metis"
+
+
+@pytest.mark.usefixtures("without_metis")
+def test_parts_may_be_uneven_without_metis():
+    assert check_uneven_parts() == "numpy"
+
+
+@pytest.mark.parametrize(("size", "shares"), [(30, [0.7, 0.15, 0.15]), (20, None)])
+def test_a_first_piece_fills_a_fold(size, shares):
+    found = Cut(fill_first=True).shares(size, 21, 3)
+    assert found is shares or found.tolist() == pytest.approx(shares)
+
+
+def test_atoms_are_components_and_pieces_of_the_large_ones():
+    adjacency, module = modular_graph(120, 2, inside=0.3, across=0)
+    atom, record = Cut(2.0).atoms(adjacency, np.ones(120, dtype=np.int64), module, limit=80)
+    assert record["n_components"] == record["n_cut"] == 2
+    assert record["n_pieces"] == len(set(atom)) == 4
+    assert all(len(set(module[atom == piece])) == 1 for piece in set(atom))
 
 
 def test_one_part_needs_no_cut():
