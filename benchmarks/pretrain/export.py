@@ -1,6 +1,6 @@
 """Write the averaged weights of a run as a checkpoint in fair-esm's ESM-2 format.
 
-    python -m benchmarks.pretrain.export RUN esmlearn_mini_v1.pt
+    python -m benchmarks.pretrain.export RUN esmlearn_mini_v2.pt
 
 Weights are stored in half precision; both loaders compute in single precision. The arguments lie
 in an ``argparse.Namespace``, as in the released files. fair-esm tells ESM-2 by the file's name:
@@ -8,7 +8,7 @@ its ``load_model_and_alphabet_local`` needs a copy whose name starts with ``esm2
 ``<stem>-contact-regression.pt``); without a copy, this loads the file as it is:
 
     with torch.serialization.safe_globals([argparse.Namespace]):
-        data = torch.load("esmlearn_mini_v1.pt", weights_only=True)
+        data = torch.load("esmlearn_mini_v2.pt", weights_only=True)
     model, alphabet = esm.pretrained.load_model_and_alphabet_core("esm2", data)
 """
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from esmlearn.embedding import ESMVariantScorer
 
-MODEL = "esmlearn_mini_v1"
+MODEL = "esmlearn_mini_v2"
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 
 gb1 = "MTYKLILNGKTLKGETTTEAVDAATAEKVFKQYANDNGVDGEWTYDDATKTFTVTE"

@@ -22,11 +22,11 @@ from esmlearn.io import read_proteins
 from esmlearn.persistence import file_digest
 from esmlearn.utils._optional import import_optional
 
-BUNDLED = "esmlearn_mini_v1"
+BUNDLED = "esmlearn_mini_v2"
 BUNDLED_WARNING = (
-    f"The language model is {BUNDLED}, the small one that comes with esmlearn. Its features tell "
-    "little more than amino acid composition: good for a first look, not for results. Pass --model "
-    "esm2_t33_650M_UR50D (or another ESM release, or a checkpoint file) for those."
+    f"The language model is {BUNDLED}, the small one that comes with esmlearn. It knows more than "
+    "amino acid composition and far less than ESM: good for a first look, not for results. Pass "
+    "--model esm2_t33_650M_UR50D (or another ESM release, or a checkpoint file) for those."
 )
 #: The bins of the published work on these enzymes, in degrees Celsius.
 TOPT_EDGES = [30.0, 50.0, 65.0, 85.0]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from esmlearn.embedding._family_esm import ESMFamily, describe_architecture
 
-_MODEL_CARD = "docs/model_card_esmlearn_mini_v1.md"
+_MODEL_CARD = "docs/model_card_esmlearn_mini_v2.md"
 
 
 class BundledFamily(ESMFamily):
@@ -14,7 +14,7 @@ class BundledFamily(ESMFamily):
     name = "bundled"
     models = (
         replace(
-            describe_architecture("esmlearn_mini_v1", "esm2", 3, 192, 3, _MODEL_CARD), family=name
+            describe_architecture("esmlearn_mini_v2", "esm2", 2, 256, 4, _MODEL_CARD), family=name
         ),
     )
     aliases = {}
