@@ -65,9 +65,9 @@ class _Sampler:
     def _run(self) -> None:
         while not self._ended.wait(_SAMPLE_SECONDS):
             tree = _tree(self._root)
-            together = sum(_megabytes(pid, "smaps_rollup", "Pss:") for pid in tree)
+            together = sum(megabytes(pid, "smaps_rollup", "Pss:") for pid in tree)
             # not rusage's figure, which holds the memory of who started the process, too
-            alone = max(_megabytes(pid, "status", "VmHWM:") for pid in tree)
+            alone = max(megabytes(pid, "status", "VmHWM:") for pid in tree)
             self._peak = max(self._peak, together, alone)
 
     def stop(self) -> float:
@@ -91,7 +91,8 @@ def _tree(root: int) -> list[int]:
     return found
 
 
-def _megabytes(pid: int, file: str, name: str) -> float:
+def megabytes(pid: int, file: str, name: str) -> float:
+    """Return a figure of a process from a file of /proc, 0 once it has ended."""
     try:
         lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
     except OSError:

@@ -12,6 +12,7 @@ is small there, so that what is not its weights shows.
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _child import run_measured
+from _child import megabytes, run_measured
 from _report import machine, spread, write_result
 from embed_speed import read_sequences
 
@@ -110,8 +111,7 @@ def memory(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def embed_file(options: argparse.Namespace) -> None:
     """Embed a file, and tell how much memory there was before."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    before = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))
+    before = megabytes(os.getpid(), "status", "VmRSS:")
     embedder = ESMEmbedder(options.model, device="cpu", cache=None, batch_residues=options.budget)
     embed_fasta(options.file, options.file.with_suffix(".npy"), embedder=embedder)
     print(json.dumps({"imported_mb": round(before, 1)}))

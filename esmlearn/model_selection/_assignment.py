@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+
+from esmlearn.model_selection._cutting import membership
 
 MAX_CANDIDATES = 400
 MAX_SWEEPS = 100
@@ -91,11 +92,7 @@ def rows_per_label(
     counts: NDArray[np.int64], label: NDArray[np.intp], n_labels: int
 ) -> NDArray[np.int64]:
     """Return the rows of each stratum under each label, for nodes that stand for `counts` rows."""
-    n_nodes = len(label)
-    members = csr_array(
-        (np.ones(n_nodes, dtype=np.int64), (label, np.arange(n_nodes))), shape=(n_labels, n_nodes)
-    )
-    return members @ counts
+    return (membership(label, n_labels).T @ counts).astype(np.int64)
 
 
 def _refine(ledger: "_Ledger") -> tuple[NDArray[np.int64], float]:
