@@ -162,6 +162,7 @@ def ratios(table):
         "adasyn / imblearn": cpu("esmlearn adasyn") / cpu("imblearn ADASYN"),
         "resreg / smote": cpu("resreg") / cpu("esmlearn smote"),
         "grid of nine / one adasyn": cpu("esmlearn grid") / cpu("esmlearn adasyn"),
+        "grid of nine / imblearn": cpu("esmlearn grid") / cpu("imblearn ADASYN"),
         "denseweight / density": cpu("denseweight") / cpu("esmlearn density"),
     }
 

@@ -62,6 +62,7 @@ def _resampling():
         "adasyn_cpu": ratio["adasyn / imblearn"],
         "resreg_cpu": ratio["resreg / smote"],
         "nine_cpu": ratio["grid of nine / one adasyn"],
+        "nine_imblearn": ratio["grid of nine / imblearn"],
         "density_s": f"{kept['speed']['esmlearn density']['cpu_s']['median']:.3f}",
         "resampling_memory": spread_of(memory, "{:.2f}".format),
     }

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.neighbors import NearestNeighbors
 
 from esmlearn.over_sampling._carrier import Carrier
+from esmlearn.over_sampling._nearest import can_search, nearest
 from esmlearn.over_sampling._neighbor_cache import content_digest, neighbor_cache
 
 
@@ -124,6 +125,10 @@ class TrackedNeighbors:
 
 
 def _search(search: NearestNeighbors, inside: Any, at: Any) -> NDArray:
+    if can_search(search, inside):
+        table = nearest(inside, at, search.n_neighbors)
+        if table is not None:
+            return table
     return clone(search).fit(inside).kneighbors(at, return_distance=False)
 
 

@@ -97,7 +97,8 @@ class RegionOverSampler(GrowingSampler):
     The target rides along as an extra column, scaled by an exact power of two. Neighbours, support
     vectors and clusters are found on the true features. Neighbour tables are shared by all
     estimators of a process that are fitted on the same rows, so that further levels of a sampler
-    in a grid need no search.
+    in a grid need no search. Of many dense features most distances are settled in single precision,
+    with the same neighbours as in double precision, which imbalanced-learn uses throughout.
 
     Features in float16 are computed in float32. Whole-number columns of a frame become floats
     where rows are interpolated.
