@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.pretrain._corpus import FIRST_RESIDUE, MASK, VOCABULARY
+from benchmarks.pretrain._labels import UNKNOWN
 
 # ESM-2 scales embeddings as if 15 % of the residues were chosen and 80 % of those masked.
 EXPECTED_MASKED = 0.15 * 0.8
@@ -24,14 +25,17 @@ class Architecture:
     n_heads: int = 4
 
 
-def rotary_frequencies(head_width: int) -> Tensor:
+def rotary_frequencies(head_width: int, device: torch.device | None = None) -> Tensor:
     """Angle per position of each pair of dimensions."""
-    return 1.0 / (10000 ** (torch.arange(0, head_width, 2).float() / head_width))
+    return 1.0 / (10000 ** (torch.arange(0, head_width, 2, device=device).float() / head_width))
 
 
-def rotary_tables(length: int, head_width: int) -> tuple[Tensor, Tensor]:
+def rotary_tables(
+    length: int, head_width: int, device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
     """Cosines and sines, both (length, head_width), of the rotary positions."""
-    angles = torch.outer(torch.arange(length).float(), rotary_frequencies(head_width))
+    positions = torch.arange(length, device=device).float()
+    angles = torch.outer(positions, rotary_frequencies(head_width, device))
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
 
@@ -70,14 +74,14 @@ class Block(nn.Module):
         self.fc2 = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, wanted: Tensor | None = None) -> Tensor:
-        """New states of all positions, or (n_wanted, width) of those where ``wanted`` is true."""
+        """New states of all positions, or (n_wanted, width) of those numbered by ``wanted``."""
         rows, length, width = x.shape
         qkv = self.qkv(self.attention_norm(x)).view(rows, length, 3, self.n_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         attended = attend(rotate(q, cos, sin), rotate(k, cos, sin), v)
         attended = attended.transpose(1, 2).reshape(rows, length, width)
         if wanted is not None:
-            x, attended = x[wanted], attended[wanted]
+            x, attended = (part.reshape(-1, width)[wanted] for part in (x, attended))
         x = x + self.out(attended)
         return x + self.fc2(functional.gelu(self.fc1(self.feed_forward_norm(x))))
 
@@ -107,18 +111,18 @@ class MaskedLanguageModel(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
-    def hidden(self, tokens: Tensor, wanted: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, wanted: Tensor | None = None) -> Tensor:
         """Last hidden states (rows, length, width) of tokens (rows, length).
 
-        With ``wanted`` (rows, length), only those of its true positions, (n_wanted, width): the
-        last layer then spares the others its feed-forward part.
+        With ``wanted``, positions counted through all rows, only those, (n_wanted, width): the last
+        layer then spares the others its feed-forward part.
         """
         masked = tokens == MASK
         observed = masked.float().mean(dim=1)
         scale = ((1 - EXPECTED_MASKED) / (1 - observed))[:, None] * ~masked
         x = self.embedding(tokens) * scale[:, :, None]
         head_width = self.architecture.width // self.architecture.n_heads
-        cos, sin = (t.to(x.device) for t in rotary_tables(tokens.shape[1], head_width))
+        cos, sin = rotary_tables(tokens.shape[1], head_width, x.device)
         for block in self.blocks[:-1]:
             x = block(x, cos, sin)
         return self.norm(self.blocks[-1](x, cos, sin, wanted))
@@ -128,47 +132,29 @@ class MaskedLanguageModel(nn.Module):
         x = self.head_norm(functional.gelu(self.head_dense(hidden)))
         return functional.linear(x, self.embedding.weight, self.head_bias)
 
-    def loss(self, corrupted: Tensor, original: Tensor, chosen: Tensor) -> Tensor:
-        """Mean cross-entropy, in nats, of the chosen residues."""
-        predicted = self.logits(self.hidden(corrupted, chosen))
-        return functional.cross_entropy(predicted.float(), original[chosen])
-
     def pool(self, hidden: Tensor, tokens: Tensor) -> Tensor:
         """Means (rows, width) over the residues: the vectors that an embedder returns."""
         residues = (tokens >= FIRST_RESIDUE).to(hidden.dtype)[:, :, None]
         return (hidden * residues).sum(dim=1) / residues.sum(dim=1)
 
 
-class SequenceHeads(nn.Module):
-    """Linear predictions of whole-sequence labels from the mean-pooled states; not exported.
+class GenomeHead(nn.Module):
+    """Linear prediction of a sequence's genome from the mean-pooled states; not exported.
 
     The pooled vectors are standardised over the batch, as they are before ridge regression: their
     differences are small beside their mean, and a linear layer alone would first have to grow.
     """
 
-    def __init__(self, width: int, term_frequencies: Tensor, n_genomes: int, *, seed: int = 0):
+    def __init__(self, width: int, n_genomes: int, *, seed: int = 0):
         super().__init__()
         self.standardise = nn.BatchNorm1d(width, affine=False)
-        self.terms = nn.Linear(width, len(term_frequencies))
         self.genomes = nn.Linear(width, n_genomes)
         generator = torch.Generator().manual_seed(seed)
-        for layer in (self.terms, self.genomes):
-            nn.init.normal_(layer.weight, std=0.1 * width**-0.5, generator=generator)
-            nn.init.zeros_(layer.bias)
-        with torch.no_grad():
-            self.terms.bias.copy_(torch.logit(term_frequencies, eps=1e-4))
+        nn.init.normal_(self.genomes.weight, std=0.1 * width**-0.5, generator=generator)
+        nn.init.zeros_(self.genomes.bias)
 
-    def losses(self, pooled: Tensor, indicators: Tensor, genomes: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropies of the terms, summed over them, and of the genome, in nats per sequence.
-
-        Rows without a term, and rows with a negative genome, count in neither.
-        """
-        x = self.standardise(pooled.float())
-        annotated, known = indicators.any(dim=1), genomes >= 0
-        terms = functional.binary_cross_entropy_with_logits(
-            self.terms(x[annotated]).float(), indicators[annotated], reduction="sum"
-        )
-        genome = functional.cross_entropy(
-            self.genomes(x[known]).float(), genomes[known], reduction="sum"
-        )
-        return terms / annotated.sum().clamp(min=1), genome / known.sum().clamp(min=1)
+    def loss(self, pooled: Tensor, genomes: Tensor) -> Tensor:
+        """Cross-entropy of the genome, in nats per sequence of which it is known."""
+        predicted = self.genomes(self.standardise(pooled.float())).float()
+        total = functional.cross_entropy(predicted, genomes, ignore_index=UNKNOWN, reduction="sum")
+        return total / (genomes != UNKNOWN).sum().clamp(min=1)

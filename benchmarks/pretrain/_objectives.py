@@ -12,17 +12,41 @@ from benchmarks.pretrain._model import MaskedLanguageModel
 
 
 def tensors(device: str | torch.device, *arrays: np.ndarray) -> list[Tensor]:
-    return [torch.from_numpy(array).to(device) for array in arrays]
+    """The arrays on the device; to CUDA through pinned memory, so that nobody waits for it."""
+    found = [torch.from_numpy(array) for array in arrays]
+    if torch.device(device).type == "cuda":
+        return [tensor.pin_memory().to(device, non_blocking=True) for tensor in found]
+    return [tensor.to(device) for tensor in found]
 
 
 def masked_loss(
     model: MaskedLanguageModel, corrupted: np.ndarray, chosen: np.ndarray, original: np.ndarray
 ) -> Tensor:
     """Cross-entropy of the chosen residues in nats, computed in bfloat16 where that is safe."""
-    device = model.head_bias.device
-    given = tensors(device, corrupted, original, chosen)
-    with torch.autocast(device.type, dtype=torch.bfloat16):
-        return model.loss(given[0].long(), given[1].long(), given[2])
+    tokens, wanted, residues = _masked(model, corrupted, chosen, original)
+    with torch.autocast(tokens.device.type, dtype=torch.bfloat16):
+        predicted = model.logits(model(tokens.long(), wanted))
+    return functional.cross_entropy(predicted.float(), residues.long())
+
+
+def masked_loss_and_pooled_states(
+    model: MaskedLanguageModel, corrupted: np.ndarray, chosen: np.ndarray, original: np.ndarray
+) -> tuple[Tensor, Tensor]:
+    """Both from one pass: the vectors are those of the corrupted windows."""
+    tokens, wanted, residues = _masked(model, corrupted, chosen, original)
+    with torch.autocast(tokens.device.type, dtype=torch.bfloat16):
+        hidden = model(tokens.long())
+        predicted = model.logits(hidden.reshape(-1, hidden.shape[-1])[wanted])
+    loss = functional.cross_entropy(predicted.float(), residues.long())
+    return loss, model.pool(hidden.float(), tokens)
+
+
+def _masked(
+    model: MaskedLanguageModel, corrupted: np.ndarray, chosen: np.ndarray, original: np.ndarray
+) -> list[Tensor]:
+    """Tokens, and the positions, counted through all rows, and residues of what was chosen."""
+    positions = np.flatnonzero(chosen)
+    return tensors(model.head_bias.device, corrupted, positions, original.ravel()[positions])
 
 
 def pooled_states(model: MaskedLanguageModel, batch: Batch) -> Tensor:
@@ -30,7 +54,7 @@ def pooled_states(model: MaskedLanguageModel, batch: Batch) -> Tensor:
     device = model.head_bias.device
     (tokens,) = tensors(device, batch.tokens)
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        hidden = model.hidden(tokens.long())
+        hidden = model(tokens.long())
     return model.pool(hidden.float(), tokens)
 
 

@@ -10,9 +10,10 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +29,20 @@ from benchmarks.pretrain._corpus import (
     Position,
     mask_tokens,
 )
-from benchmarks.pretrain._initialisation import residue_frequencies, start_from_composition
-from benchmarks.pretrain._labels import SequenceLabels
-from benchmarks.pretrain._model import Architecture, MaskedLanguageModel, SequenceHeads
+from benchmarks.pretrain._labels import GenomeLabels
+from benchmarks.pretrain._model import Architecture, GenomeHead, MaskedLanguageModel
 from benchmarks.pretrain._objectives import (
     held_out_pair_loss,
     held_out_residue_loss,
     masked_loss,
+    masked_loss_and_pooled_states,
     pair_loss,
-    pooled_states,
     tensors,
 )
 
-OBJECTIVES = ("residues", "pairs", "head")
+OBJECTIVES = ("residues", "residues+pairs")
+
+_COMPILED_ERROR = 0.03  # of bfloat16, rounded in another order
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +51,9 @@ logger = logging.getLogger(__name__)
 class Settings:
     """Everything that decides what the weights become.
 
-    ``objective``: "residues", masked language modelling; "pairs", telling which two windows come
-    from one sequence (and the sequences' labels, if there are any), starting from composition;
-    "head", masked language modelling in which only the language model's head is trained.
+    ``objective``: "residues", masked language modelling; "residues+pairs", also telling, from the
+    mean-pooled states, which two windows come from one sequence (and the sequences' genomes, if
+    they are given).
 
     The learning rate rises over ``warmup_steps``, then stays. From step ``cooldown_start`` on it
     falls linearly and is zero after ``cooldown_steps``: such a run can be ended when time is up,
@@ -62,6 +64,7 @@ class Settings:
     objective: str = "residues"
     crop: int = 256
     tokens_per_batch: int = 4096
+    batches_per_step: int = 1
     learning_rate: float = 1e-3
     warmup_steps: int = 300
     cooldown_start: int | None = None
@@ -70,8 +73,8 @@ class Settings:
     clip_norm: float = 1.0
     ema_decay: float = 0.999
     temperature: float = 0.2
+    pair_weight: float = 1.0
     labelled_share: float = 0.25
-    term_weight: float = 0.0
     genome_weight: float = 0.5
     seed: int = 0
 
@@ -107,15 +110,15 @@ class Progress:
 class Trainer:
     """Model, averaged model, optimizer and progress: all that a run is.
 
-    With ``labels``, which only the objective "pairs" takes, the mean-pooled states are trained to
-    tell each sequence's labels too, and a batch has ``labelled_share`` of sequences with labels.
+    With ``labels``, which only the objective "residues+pairs" takes, the mean-pooled states are
+    trained to tell each sequence's genome too, and in ``labelled_share`` of a batch it is known.
     """
 
     def __init__(
         self,
         settings: Settings,
         corpus: Corpus,
-        labels: SequenceLabels | None = None,
+        labels: GenomeLabels | None = None,
         *,
         device: str = "cpu",
     ):
@@ -127,46 +130,65 @@ class Trainer:
             tokens_per_batch=settings.tokens_per_batch,
             seed=settings.seed,
             rows=None if labels is None else self._rows(labels),
-            n_windows=2 if settings.objective == "pairs" else 1,
+            n_windows=2 if self._pairs else 1,
         )
-        self.heads = None if labels is None else self._new_heads(labels).to(device)
-        self.model = self._new_model().to(device)
+        width, seed = settings.architecture.width, settings.seed
+        self.head = None if labels is None else GenomeHead(width, labels.n_genomes, seed=seed)
+        if self.head is not None:
+            self.head.to(device)
+        self.model = MaskedLanguageModel(settings.architecture, seed=seed).to(device)
         self.averaged = copy.deepcopy(self.model).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self._parameters(),
-            lr=settings.learning_rate,
-            betas=(0.9, 0.98),
-            eps=1e-8,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
+        if torch.device(device).type == "cuda":
+            self._compile()
+        self.optimizers = self._new_optimizers()
 
-    def _rows(self, labels: SequenceLabels) -> np.ndarray:
+    def _compile(self) -> None:
+        """Compile the model, and see that what was compiled computes what it is to compute.
+
+        torch 2.11, given 131,072 tokens at once, compiled without a word a network whose losses
+        were not those of its weights; with 61,440 tokens they were.
+        """
+        batches = [batch for _, (batch, *_) in islice(self.batches(), 2)]
+        given = [tensors(self.device, batch.tokens)[0].long() for batch in batches]
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            expected = [self.model(tokens).detach() for tokens in given]
+            self.model.compile(dynamic=True)
+            found = [self.model(tokens).detach() for tokens in given]
+        for a, b in zip(expected, found, strict=True):
+            error = float((a - b).float().norm() / a.float().norm())
+            if error > _COMPILED_ERROR:
+                raise RuntimeError(
+                    f"The compiled model's states differ by {error:.3f} of their size from the "
+                    f"model's, expected at most {_COMPILED_ERROR}; give fewer --tokens-per-batch."
+                )
+
+    @property
+    def _pairs(self) -> bool:
+        return self.settings.objective == "residues+pairs"
+
+    def _new_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Muon for the layers' matrices, AdamW for everything else."""
+        rate, decay = self.settings.learning_rate, self.settings.weight_decay
+        matrices = [p for p in self.model.blocks.parameters() if p.ndim == 2]
+        chosen = {id(p) for p in matrices}
+        others = [p for p in self._parameters() if id(p) not in chosen]
+        return [
+            torch.optim.AdamW(
+                others, lr=rate, betas=(0.9, 0.98), eps=1e-8, weight_decay=decay, fused=True
+            ),
+            torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        ]
+
+    def _rows(self, labels: GenomeLabels) -> np.ndarray:
         """All sequences, and those with labels so often that they are the share asked for."""
         others = len(labels) - len(labels.labelled)
         share = self.settings.labelled_share
         repeats = max(1, round(share / (1 - share) * others / len(labels.labelled)))
         return np.concatenate([np.arange(len(labels)), np.repeat(labels.labelled, repeats - 1)])
 
-    def _new_model(self) -> MaskedLanguageModel:
-        settings = self.settings
-        model = MaskedLanguageModel(settings.architecture, seed=settings.seed)
-        if settings.objective == "pairs":
-            windows = [residue_frequencies(batch.tokens) for batch in self.plan.shard(0, 0)]
-            start_from_composition(model, np.concatenate(windows), seed=settings.seed)
-        if settings.objective == "head":
-            for name, parameter in model.named_parameters():
-                parameter.requires_grad_(name.startswith("head_"))
-        return model
-
-    def _new_heads(self, labels: SequenceLabels) -> SequenceHeads:
-        frequencies = torch.from_numpy(labels.term_frequencies).float()
-        width, seed = self.settings.architecture.width, self.settings.seed
-        return SequenceHeads(width, frequencies, labels.n_genomes, seed=seed)
-
     def _parameters(self) -> list[torch.nn.Parameter]:
-        heads = [] if self.heads is None else list(self.heads.parameters())
-        return [*self.model.parameters(), *heads]
+        head = [] if self.head is None else list(self.head.parameters())
+        return [*self.model.parameters(), *head]
 
     def state(self) -> dict:
         """Everything needed to go on, as tensors and plain values."""
@@ -175,10 +197,10 @@ class Trainer:
             "progress": dataclasses.asdict(self.progress),
             "corpus": self.corpus.description,
             "labels": None if self.labels is None else self.labels.description,
-            "heads": None if self.heads is None else self.heads.state_dict(),
+            "head": None if self.head is None else self.head.state_dict(),
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
 
     def load_state(self, state: dict) -> None:
@@ -194,9 +216,10 @@ class Trainer:
         self.progress = Progress(**{**progress, "position": Position(**progress["position"])})
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.heads is not None:
-            self.heads.load_state_dict(state["heads"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        if self.head is not None:
+            self.head.load_state_dict(state["head"])
 
     def skip_to_next_shard(self) -> None:
         """Leave out what remains of the present shard."""
@@ -204,54 +227,60 @@ class Trainer:
         over = shard == self.plan.n_shards
         self.progress.position = Position(epoch + over, 0 if over else shard)
 
-    def batches(self) -> Iterator[tuple[Position, Batch]]:
-        return self.plan.iterate(self.progress.position)
+    def batches(self) -> Iterator[tuple[Position, list[Batch]]]:
+        """Yield, without end, the batches of each step and the position after them."""
+        batches = self.plan.iterate(self.progress.position)
+        while True:
+            group = list(islice(batches, self.settings.batches_per_step))
+            yield group[-1][0], [batch for _, batch in group]
 
-    def train_step(self, batch: Batch) -> dict[str, float]:
-        """Update the weights once; return the losses in nats."""
+    def train_step(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
+        """Update the weights once; return the losses in nats, still on the device."""
         settings, progress = self.settings, self.progress
-        # Seeded by the step: a resumed run masks what the unbroken run would have masked.
-        rng = np.random.default_rng([settings.seed, 1, progress.step])
-        losses = self._losses(batch, rng)
-        weights = {"terms": settings.term_weight, "genome": settings.genome_weight}
-        torch.stack(
-            [weights.get(name, 1.0) * loss for name, loss in losses.items()]
-        ).sum().backward()
+        weights = {"pairs": settings.pair_weight, "genome": settings.genome_weight}
+        found: list[dict[str, Tensor]] = []
+        for number, batch in enumerate(batches):
+            # Seeded by the step: a resumed run masks what the unbroken run would have masked.
+            rng = np.random.default_rng([settings.seed, 1, progress.step, number])
+            losses = self._losses(batch, rng)
+            weighted = [weights.get(name, 1.0) * loss for name, loss in losses.items()]
+            (torch.stack(weighted).sum() / len(batches)).backward()
+            found.append({name: loss.detach() for name, loss in losses.items()})
+            residues = (batch.tokens >= FIRST_RESIDUE) & (batch.tokens < MASK)
+            progress.residues += int(residues.sum())
         torch.nn.utils.clip_grad_norm_(self._parameters(), settings.clip_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.rate_at(progress.step)
-        self.optimizer.step()
-        # Zeroed in place, not freed: giving memory back each step costs page faults.
-        self.optimizer.zero_grad(set_to_none=False)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = settings.rate_at(progress.step)
+            optimizer.step()
+            # Zeroed in place, not freed: giving memory back each step costs page faults.
+            optimizer.zero_grad(set_to_none=False)
         progress.step += 1
-        progress.residues += int(((batch.tokens >= FIRST_RESIDUE) & (batch.tokens < MASK)).sum())
         self._average()
-        return {name: float(loss.detach()) for name, loss in losses.items()}
+        return {name: torch.stack([part[name] for part in found]).mean() for name in found[0]}
 
     def _losses(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
         """Losses of one batch."""
-        if self.settings.objective != "pairs":
-            corrupted, chosen = mask_tokens(batch.tokens, rng)
+        corrupted, chosen = mask_tokens(batch.tokens, rng)
+        if not self._pairs:
             return {"residues": masked_loss(self.model, corrupted, chosen, batch.tokens)}
-        pooled = pooled_states(self.model, batch)
-        losses = {"pairs": pair_loss(pooled, batch.rows, self.settings.temperature)}
-        if self.labels is not None and self.heads is not None:
-            indicators, genomes = tensors(
-                self.device, self.labels.indicators(batch.rows), self.labels.genomes[batch.rows]
-            )
-            losses["terms"], losses["genome"] = self.heads.losses(
-                pooled, indicators, genomes.long()
-            )
+        loss, pooled = masked_loss_and_pooled_states(self.model, corrupted, chosen, batch.tokens)
+        pairs = pair_loss(pooled, batch.rows, self.settings.temperature)
+        losses = {"residues": loss, "pairs": pairs}
+        if self.labels is not None and self.head is not None:
+            (genomes,) = tensors(self.device, self.labels.genomes[batch.rows])
+            losses["genome"] = self.head.loss(pooled, genomes.long())
         return losses
 
-    def held_out_loss(self) -> float:
-        """Loss, in nats, of the averaged model on the held-out families."""
+    def held_out_losses(self) -> dict[str, float]:
+        """Losses, in nats, of the averaged model on the held-out families."""
         settings, held_out = self.settings, self.corpus.held_out
-        if settings.objective == "pairs":
-            plan = BatchPlan(held_out, crop=settings.crop, seed=1, n_windows=2)
-            return held_out_pair_loss(self.averaged, plan, settings.temperature)
         plan = BatchPlan(held_out, crop=512, tokens_per_batch=8192, seed=1)
-        return held_out_residue_loss(self.averaged, plan, every=2)
+        losses = {"residues": held_out_residue_loss(self.averaged, plan, every=2)}
+        if self._pairs:
+            plan = BatchPlan(held_out, crop=settings.crop, seed=1, n_windows=2)
+            losses["pairs"] = held_out_pair_loss(self.averaged, plan, settings.temperature)
+        return losses
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -316,39 +345,53 @@ class Run:
         ends = [end for end in (until_step, self.trainer.settings.last_step) if end is not None]
         end = min(ends, default=None)
         progress = self.trainer.progress
-        losses: list[dict[str, float]] = []
+        losses: list[dict[str, Tensor]] = []
         saved = time.monotonic()
-        for position, batch in self.trainer.batches():
+        self._restart_clock()
+        for position, batches in self.trainer.batches():
             if self._stop or (end is not None and progress.step >= end):
                 break
-            start, cpu_start = time.monotonic(), time.process_time()
-            losses.append(self.trainer.train_step(batch))
+            losses.append(self.trainer.train_step(batches))
             progress.position = position
-            progress.seconds += time.monotonic() - start
-            progress.cpu_seconds += time.process_time() - cpu_start
-            self._report(losses)
+            if progress.step % self.log_every == 0:
+                self._report(losses)
+                losses.clear()
             if time.monotonic() - saved > self.save_every_seconds:
+                self._read_clock()
                 self.save()
+                self._restart_clock()
                 saved = time.monotonic()
+        self._read_clock()
         self.save()
 
-    def _report(self, losses: list[dict[str, float]]) -> None:
+    def _restart_clock(self) -> None:
+        self._since = time.monotonic(), time.process_time()
+
+    def _read_clock(self) -> None:
+        """Count the time since the clock was started as time of training."""
+        start, cpu_start = self._since
         progress = self.trainer.progress
-        if progress.step % self.log_every:
-            return
+        progress.seconds += time.monotonic() - start
+        progress.cpu_seconds += time.process_time() - cpu_start
+
+    def _report(self, losses: list[dict[str, Tensor]]) -> None:
+        progress = self.trainer.progress
+        means = {
+            name: round(float(torch.stack([step[name] for step in losses]).mean()), 4)
+            for name in losses[0]
+        }
+        self._read_clock()  # after the means, which wait for the device
         row = {
             "step": progress.step,
             "residues": progress.residues,
             "seconds": round(progress.seconds, 1),
             "cpu_seconds": round(progress.cpu_seconds, 1),
             "learning_rate": self.trainer.settings.rate_at(progress.step - 1),
-            "training_loss": {
-                name: round(float(np.mean([step[name] for step in losses])), 4)
-                for name in losses[0]
-            },
+            "training_loss": means,
         }
         if progress.step % self.validate_every == 0:
-            row["held_out_loss"] = round(self.trainer.held_out_loss(), 4)
-        losses.clear()
+            held_out = self.trainer.held_out_losses()
+            row["held_out_loss"] = {name: round(loss, 4) for name, loss in held_out.items()}
         progress.curve.append(row)
         logger.info("%s", json.dumps(row))
+        self._restart_clock()

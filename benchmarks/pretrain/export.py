@@ -1,6 +1,6 @@
 """Write the averaged weights of a run as a checkpoint in fair-esm's ESM-2 format.
 
-    python -m benchmarks.pretrain.export RUN esmlearn_mini_v2.pt
+    python -m benchmarks.pretrain.export RUN esmlearn_mini_v3.pt
 
 Weights are stored in half precision; both loaders compute in single precision. The arguments lie
 in an ``argparse.Namespace``, as in the released files. fair-esm tells ESM-2 by the file's name:
@@ -8,7 +8,7 @@ its ``load_model_and_alphabet_local`` needs a copy whose name starts with ``esm2
 ``<stem>-contact-regression.pt``); without a copy, this loads the file as it is:
 
     with torch.serialization.safe_globals([argparse.Namespace]):
-        data = torch.load("esmlearn_mini_v2.pt", weights_only=True)
+        data = torch.load("esmlearn_mini_v3.pt", weights_only=True)
     model, alphabet = esm.pretrained.load_model_and_alphabet_core("esm2", data)
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.pretrain._model import Architecture, rotary_frequencies
+from benchmarks.pretrain._model import Architecture, MaskedLanguageModel, rotary_frequencies
 from benchmarks.pretrain._training import load_state
 
 _ENCODER, _HEAD = "encoder.sentence_encoder.", "encoder.lm_head."
@@ -79,6 +79,20 @@ def fair_esm_checkpoint(weights: dict[str, Tensor], size: Architecture) -> dict:
         state[name] = tensor.clone() if exact else tensor.to(torch.float16, copy=True)
     state[f"{_HEAD}weight"] = state[f"{_ENCODER}embed_tokens.weight"]
     return {"cfg": {"model": arguments}, "model": state}
+
+
+@torch.no_grad()
+def read_checkpoint(path: Path) -> MaskedLanguageModel:
+    """The model of a file that `main` wrote, in single precision."""
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        content = torch.load(path, weights_only=True)
+    told = content["cfg"]["model"]
+    size = Architecture(told.encoder_layers, told.encoder_embed_dim, told.encoder_attention_heads)
+    model = MaskedLanguageModel(size)
+    # The renamed tensors are views of the model's own: filling them fills the model.
+    for name, view in fair_esm_state(model.state_dict(), size).items():
+        view.copy_(content["model"][name])
+    return model
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""Perplexity of a run on the held-out families, beside unigram and trigram models.
+"""Perplexity of a checkpoint on the held-out families, beside unigram and trigram models.
 
-    python -m benchmarks.pretrain.perplexity RUN --corpus corpus.npz --output perplexity.json
+    python -m benchmarks.pretrain.perplexity esmlearn_mini_v3.pt --corpus corpus.npz \\
+        --output perplexity.json
 
 15 % of the residues of every held-out sequence are masked, all with ``<mask>``, and the same
 residues are asked of every model. The n-gram models, counted on the training sequences, see their
@@ -19,10 +20,9 @@ import numpy as np
 import torch
 
 from benchmarks.pretrain._corpus import BatchPlan, Corpus, mask_all
-from benchmarks.pretrain._model import Architecture, MaskedLanguageModel
 from benchmarks.pretrain._ngram import NeighbourModel
 from benchmarks.pretrain._objectives import held_out_residue_loss
-from benchmarks.pretrain._training import load_state
+from benchmarks.pretrain.export import read_checkpoint
 
 NEIGHBOURS = {"unigram": (), "trigram": (-1, -2), "two_sided": (-1, 1)}
 
@@ -42,26 +42,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path)
+    parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
-    corpus, state = Corpus.load(args.corpus), load_state(args.run / "state.pt")
-    model = MaskedLanguageModel(Architecture(**state["settings"]["architecture"]))
-    model.load_state_dict(state["averaged"])
+    corpus, model = Corpus.load(args.corpus), read_checkpoint(args.checkpoint)
     plan = BatchPlan(corpus.held_out, crop=1024, tokens_per_batch=8192, seed=1)
     losses = {"model": held_out_residue_loss(model, plan), **neighbour_losses(corpus, plan)}
-    progress = state["progress"]
     result = {
+        "checkpoint": args.checkpoint.name,
         "perplexity": {name: round(math.exp(loss), 3) for name, loss in losses.items()},
         "loss": {name: round(loss, 4) for name, loss in losses.items()},
-        "residues_seen": progress["residues"],
-        "steps": progress["step"],
-        "training_seconds": round(progress["seconds"]),
-        "training_cpu_seconds": round(progress["cpu_seconds"]),
         "corpus": corpus.description,
         "training_residues": corpus.training.n_residues,
         "held_out_residues": corpus.held_out.n_residues,

@@ -1,20 +1,19 @@
 """Train a small ESM-2-architecture masked language model; stop and go on at any time.
 
-    python -m benchmarks.pretrain.train start RUN --objective pairs --corpus corpus.npz
-    python -m benchmarks.pretrain.train resume RUN --corpus corpus.npz
-    python -m benchmarks.pretrain.train branch RUN --into COOLED --cooldown-steps 800 \\
-        --corpus corpus.npz
-    python -m benchmarks.pretrain.train branch COOLED --into FINAL --objective head \\
-        --cooldown-steps 800 --corpus corpus.npz
+    python -m benchmarks.pretrain.train start RUN --objective residues+pairs \\
+        --corpus corpus.npz --labels labels.npz
+    python -m benchmarks.pretrain.train resume RUN --corpus corpus.npz --labels labels.npz
+    python -m benchmarks.pretrain.train branch RUN --into COOLED --cooldown-steps 2500 \\
+        --corpus corpus.npz --labels labels.npz
 
 RUN is a folder. Its ``state.pt`` is replaced every three minutes, whole or not at all; a killed
 run goes on from it and computes what the unbroken run would have computed. ``start`` and
 ``resume`` train at a constant learning rate until they are stopped (SIGTERM, Ctrl-C, or
 ``--until-step``). ``branch`` copies the state into another folder, where other settings apply: with
 ``--cooldown-steps`` the learning rate falls to zero, and the copy is then the model to use. RUN
-itself can be resumed afterwards. ``--objective``: "residues" is masked language modelling; "pairs"
-tells which two windows come from one sequence, and leaves the head that predicts residues as it
-was, which "head" then trains, and nothing else. `--labels` has to be given each time or never.
+itself can be resumed afterwards. ``--objective``: "residues" is masked language modelling;
+"residues+pairs" also tells which two windows come from one sequence, and, with `--labels`, which
+genome. `--labels` has to be given each time or never. Muon needs torch 2.9 or newer.
 
 On virtual machines set MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 MALLOC_TOP_PAD_=536870912, and OMP_WAIT_POLICY=passive where the cores are shared: both made
@@ -31,7 +30,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.pretrain._corpus import Corpus
-from benchmarks.pretrain._labels import SequenceLabels
+from benchmarks.pretrain._labels import GenomeLabels
 from benchmarks.pretrain._model import Architecture
 from benchmarks.pretrain._training import (
     OBJECTIVES,
@@ -46,16 +45,17 @@ _CHANGEABLE = {
     "objective": str,
     "crop": int,
     "tokens_per_batch": int,
+    "batches_per_step": int,
     "learning_rate": float,
     "temperature": float,
+    "pair_weight": float,
     "labelled_share": float,
-    "term_weight": float,
     "genome_weight": float,
 }
 
 
 def _trainer(settings: Settings, args: argparse.Namespace) -> Trainer:
-    labels = None if args.labels is None else SequenceLabels.load(args.labels)
+    labels = None if args.labels is None else GenomeLabels.load(args.labels)
     return Trainer(settings, Corpus.load(args.corpus), labels, device=args.device)
 
 
@@ -96,8 +96,6 @@ def branch(args: argparse.Namespace) -> Trainer:
     settings = dataclasses.replace(settings, **changed)
     trainer = _trainer(settings, args)
     trainer.load_state(state)
-    if settings.objective == "head":
-        trainer.model.load_state_dict(trainer.averaged.state_dict())
     trainer.skip_to_next_shard()  # other settings cut other batches from the present one
     return trainer
 

@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.pretrain._corpus import MASK, encode, mask_tokens
 from benchmarks.pretrain._model import Architecture, MaskedLanguageModel
-from benchmarks.pretrain.export import fair_esm_checkpoint, fair_esm_state
+from benchmarks.pretrain.export import fair_esm_checkpoint, fair_esm_state, read_checkpoint
 from esmlearn.embedding import ESMEmbedder
 
 SIZE = Architecture(n_layers=2, width=32, n_heads=2)
@@ -53,7 +53,7 @@ def test_logits_are_those_of_fair_esm(model):
     assert (corrupted == MASK).any()
     corrupted = torch.from_numpy(corrupted.astype(np.int64))
     expected = reference.eval()(corrupted)["logits"].detach()
-    torch.testing.assert_close(model.logits(model.hidden(corrupted)), expected)
+    torch.testing.assert_close(model.logits(model(corrupted)), expected)
 
 
 def test_both_loaders_give_the_same_vectors(checkpoint):
@@ -64,6 +64,12 @@ def test_both_loaders_give_the_same_vectors(checkpoint):
         tokens = convert([("", sequence)])[2]
         states = loaded(tokens, repr_layers=[2])["representations"][2][0, 1:-1]
         np.testing.assert_allclose(vector, states.detach().mean(0).numpy(), atol=1e-5)
+
+
+def test_a_checkpoint_is_read_as_it_was_written(checkpoint, model):
+    found = read_checkpoint(checkpoint).state_dict()
+    expected = {name: tensor.half().float() for name, tensor in model.state_dict().items()}
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 def test_the_file_is_half_precision_and_no_larger_than_its_weights(checkpoint, model):

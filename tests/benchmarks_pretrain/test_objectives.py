@@ -3,10 +3,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmarks.pretrain._corpus import Batch, encode
-from benchmarks.pretrain._initialisation import residue_frequencies, start_from_composition
+from benchmarks.pretrain._corpus import Batch, encode, mask_tokens
 from benchmarks.pretrain._model import Architecture, MaskedLanguageModel
-from benchmarks.pretrain._objectives import pair_loss, pooled_states
+from benchmarks.pretrain._objectives import (
+    masked_loss,
+    masked_loss_and_pooled_states,
+    pair_loss,
+    pooled_states,
+)
 from tests._proteins import random_protein
 
 SIZE = Architecture(n_layers=1, width=64, n_heads=2)
@@ -48,26 +52,16 @@ def test_pooled_states_are_those_of_the_embedder(windows):
     model = MaskedLanguageModel(SIZE)
     pooled = pooled_states(model, Batch(np.arange(40), windows))
     tokens = torch.from_numpy(windows).long()
-    expected = model.pool(model.hidden(tokens), tokens)
+    expected = model.pool(model(tokens), tokens)
     torch.testing.assert_close(pooled, expected, rtol=0.03, atol=0.03)  # bfloat16
 
 
-def test_composition_reaches_every_position(windows):
+def test_one_pass_gives_the_loss_and_the_states_of_two(windows):
     model = MaskedLanguageModel(SIZE)
-    frequencies = residue_frequencies(windows)
-    start_from_composition(model, frequencies)
-    block = model.blocks[0]
-    tokens = torch.from_numpy(windows).long()[:, 1:-1]  # <cls> and <eos> are no residues
-    x = block.attention_norm(model.embedding(tokens))
-    values = block.qkv(x).view(40, 60, 3, 64)[:, :, 2, :20].mean(dim=1)
-    shares = residue_frequencies(windows[:, 1:-1])
-    expected = (shares - frequencies.mean(0)) / frequencies.std(0)
-    np.testing.assert_allclose(values.detach().numpy(), expected, atol=1e-3)
-    queries_and_keys = block.qkv.weight.view(3, 2, 32, 64)[:2, 0]
-    assert not queries_and_keys.any()  # attention to all positions alike
-
-
-def test_heads_too_narrow_for_the_residues_are_refused(windows):
-    model = MaskedLanguageModel(Architecture(n_layers=1, width=32, n_heads=2))
-    with pytest.raises(ValueError, match="at least 20 wide; got 32 / 2"):
-        start_from_composition(model, residue_frequencies(windows))
+    corrupted, chosen = mask_tokens(windows, np.random.default_rng(1))
+    loss, pooled = masked_loss_and_pooled_states(model, corrupted, chosen, windows)
+    expected = pooled_states(model, Batch(np.arange(40), corrupted))
+    torch.testing.assert_close(pooled, expected)
+    torch.testing.assert_close(
+        loss, masked_loss(model, corrupted, chosen, windows), rtol=1e-2, atol=0
+    )
