@@ -1,8 +1,6 @@
 """The fewest rows to set aside so that no edge joins two folds: a minimum vertex cover.
 
-A cover is the least for folds as they are. `shrink_cover` changes the folds as well: it is the
-refinement of vertex separators by Fiduccia and Mattheyses (Proc. 19th Design Automation Conference,
-175-181, 1982).
+A cover is the least for folds as they are; `_seam.py` changes the folds as well.
 """
 
 import heapq
@@ -12,11 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
-from esmlearn.model_selection._cutting import membership
-
 DEFAULT_TIME_LIMIT = 10.0
-MAX_PASSES = 10
-MAX_LOSING_MOVES = 100
 
 
 def crossing_edges(adjacency: csr_array, fold: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -90,105 +84,3 @@ def greedy_vertex_cover(edges: NDArray[np.intp], weight: NDArray[np.float64]) ->
                 neighbours[other].discard(v)
             neighbours[v] = set()
     return np.array(sorted(cover), dtype=np.intp)
-
-
-def shrink_cover(
-    adjacency: csr_array,
-    fold: NDArray[np.intp],
-    rows: NDArray[np.int64],
-    weight: NDArray[np.float64],
-    limit: float,
-) -> NDArray[np.intp]:
-    """Return folds of which less is set aside, and which still no edge joins.
-
-    A node that is set aside goes to a fold, and its neighbours in other folds are set aside in its
-    place. The best of these moves is made over and over, for a while at a loss too, each node once;
-    the best folds seen are the start of the next pass, until a pass finds none better.
-
-    Parameters
-    ----------
-    adjacency : csr_array of shape (n_nodes, n_nodes)
-        Symmetric.
-    fold : ndarray of shape (n_nodes,)
-        Folds without an edge between two of them; -1 is set aside.
-    rows : ndarray of shape (n_nodes,)
-        Rows that each node stands for.
-    weight : ndarray of shape (n_nodes,)
-        What it costs to set each node aside.
-    limit : float
-        The most rows of a fold.
-
-    Returns
-    -------
-    fold : ndarray of shape (n_nodes,)
-    """
-    best = fold
-    for _ in range(MAX_PASSES):
-        better = _Seam(adjacency, best, rows, weight, limit).improve()
-        if better is None:
-            break
-        best = better
-    return best
-
-
-class _Seam:
-    """Folds, what is set aside between them, and what each move would gain."""
-
-    def __init__(
-        self,
-        adjacency: csr_array,
-        fold: NDArray[np.intp],
-        rows: NDArray[np.int64],
-        weight: NDArray[np.float64],
-        limit: float,
-    ) -> None:
-        self.adjacency, self.rows, self.weight, self.limit = adjacency, rows, weight, limit
-        self.fold = fold.copy()
-        kept = np.flatnonzero(fold >= 0)
-        inside = membership(fold[kept], int(fold.max()) + 1)
-        self.load = inside.T @ rows[kept].astype(float)
-        inside.data = np.asarray(weight[kept], dtype=float)
-        self.ties = (adjacency[:, kept].astype(float) @ inside).toarray()
-        self.locked = np.zeros(len(fold), dtype=bool)
-
-    def improve(self) -> NDArray[np.intp] | None:
-        """Make moves as long as they pay now and then; return the best folds, None if no better."""
-        gain, most, losing, best = 0.0, 1e-9, 0, None
-        while losing < MAX_LOSING_MOVES:
-            found = self._best_move()
-            if found is None:
-                break
-            v, goal, gained = found
-            self._move(v, goal)
-            gain, losing = gain + gained, losing + 1
-            if gain > most:
-                most, losing, best = gain, 0, self.fold.copy()
-        return best
-
-    def _best_move(self) -> tuple[int, int, float] | None:
-        aside = np.flatnonzero((self.fold < 0) & ~self.locked)
-        if not len(aside):
-            return None
-        expelled = self.ties[aside].sum(axis=1, keepdims=True) - self.ties[aside]
-        gain = self.weight[aside][:, None] - expelled
-        gain[self.load + self.rows[aside][:, None] > self.limit] = -np.inf
-        v, goal = np.unravel_index(int(np.argmax(gain)), gain.shape)
-        if np.isinf(gain[v, goal]):
-            return None
-        return int(aside[v]), int(goal), float(gain[v, goal])
-
-    def _move(self, v: int, goal: int) -> None:
-        """Give a node to a fold, and set its neighbours elsewhere aside."""
-        neighbours = self._neighbours(v)
-        for other in neighbours[(self.fold[neighbours] >= 0) & (self.fold[neighbours] != goal)]:
-            self._count(other, self.fold[other], -1)
-            self.fold[other] = -1
-        self._count(v, goal, 1)
-        self.fold[v], self.locked[v] = goal, True
-
-    def _count(self, v: int, fold: int, sign: int) -> None:
-        self.ties[self._neighbours(v), fold] += sign * self.weight[v]
-        self.load[fold] += sign * self.rows[v]
-
-    def _neighbours(self, v: int) -> NDArray[np.intp]:
-        return self.adjacency.indices[self.adjacency.indptr[v] : self.adjacency.indptr[v + 1]]

@@ -105,6 +105,7 @@ PURGE_CUTS = tuple(map(Cut, REFINEMENTS))
 DROP_CUTS = (
     Cut(tolerance=0.2),
     *(Cut(fill_first=True, draw=draw) for draw in range(3)),
+    Cut(),
     Cut(1.5, 0.2),
-    *map(Cut, (1.0, 1.5, 2.0, 3.0, 4.0)),
+    *map(Cut, (1.5, 2.0, 3.0, 4.0)),
 )

@@ -1,32 +1,32 @@
 """Folds that no homology joins, at the cost of rows that are set aside."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from esmlearn.model_selection._assignment import USUAL, Tolerances
-from esmlearn.model_selection._cover import crossing_edges, minimum_vertex_cover, shrink_cover
+from esmlearn.model_selection._cover import crossing_edges, minimum_vertex_cover
+from esmlearn.model_selection._seam import SeamMover, Unevenness, above, cost
 
-MAX_EMPHASES = 5
-EMPHASIS = 1.4
+# A row beyond what is tolerated costs as much as so many that are set aside. Above 1 rows are
+# rather set aside than left uneven; the seam moves farther while that is cheap.
+FINAL_PRICE = 2.0
+PRICES = (0.5, FINAL_PRICE, FINAL_PRICE)
 
 Deal = Callable[[NDArray[np.intp], NDArray[np.int64]], NDArray[np.intp]]
 
 
 def set_aside(
-    adjacency: csr_array, rows: NDArray[np.int64], fold: NDArray[np.intp], limit: float
+    mover: SeamMover, fold: NDArray[np.intp], limit: float
 ) -> tuple[NDArray[np.intp], str]:
     """Return folds without an edge between two of them, -1 for few rows, and how these were found.
 
     Parameters
     ----------
-    adjacency : csr_array of shape (n_nodes, n_nodes)
-        Who is a homolog of whom.
-    rows : ndarray of shape (n_nodes,)
-        Rows that a node stands for.
+    mover : SeamMover
+        Of rows of a single stratum.
     fold : ndarray of shape (n_nodes,)
         A fold for every node.
     limit : float
@@ -38,10 +38,11 @@ def set_aside(
     method : str
         How the first cover was found, see `minimum_vertex_cover`.
     """
-    cover, method = minimum_vertex_cover(crossing_edges(adjacency, fold), rows)
+    edges = crossing_edges(mover.adjacency, fold)
+    cover, method = minimum_vertex_cover(edges, mover.counts[:, 0])
     fold = fold.copy()
     fold[cover] = -1
-    return shrink_cover(adjacency, fold, rows, rows.astype(float), limit), method
+    return mover.move(fold, above(limit), FINAL_PRICE), method
 
 
 def lost_rows(
@@ -54,78 +55,48 @@ def lost_rows(
     return float(rows[~kept].sum() + max(largest - limit, 0))
 
 
-def partitions(
-    adjacency: csr_array,
-    counts: NDArray[np.int64],
-    fold: NDArray[np.intp],
-    limit: float,
-    deal: Deal,
-    tolerances: Tolerances = USUAL,
-) -> Iterator[NDArray[np.intp]]:
-    """Yield ways to set rows aside so that no edge joins two folds.
+def settle(
+    mover: SeamMover, fold: NDArray[np.intp], deal: Deal, excess: Unevenness
+) -> tuple[NDArray[np.intp], float]:
+    """Return folds that are as even as is tolerated, and what they cost, see `cost`.
 
-    The first sets fewest rows aside. Those come from the seam of a large component, so that their
-    strata may be missing from all folds alike; in each further way it costs more to set rows of
-    these strata aside.
+    The seam of a large component cannot be where fewest rows are lost if what it encloses is unlike
+    the whole set. So the components of what is kept are dealt, the seam moves, at first while
+    uneven folds are cheap, and both are done again.
 
     Parameters
     ----------
-    adjacency : csr_array of shape (n_nodes, n_nodes)
-        Who is a homolog of whom.
-    counts : ndarray of shape (n_nodes, n_strata)
-        Rows of each stratum that a node stands for.
+    mover : SeamMover
+        Of the rows of each stratum.
     fold : ndarray of shape (n_nodes,)
         Folds without an edge between two of them; -1 is set aside.
-    limit : float
-        The most rows of a fold.
     deal : callable
         Takes the component of each node that is kept and its counts; returns its fold.
-    tolerances : Tolerances, default=USUAL
-        What need not be made more even.
+    excess : Unevenness
+        How even the folds are to be.
 
-    Yields
-    ------
+    Returns
+    -------
     fold : ndarray of shape (n_nodes,)
+    cost : float
     """
-    rows, emphasis = counts.sum(axis=1), np.ones(counts.shape[1])
-    for _ in range(MAX_EMPHASES):
-        yield _dealt_again(adjacency, counts, fold, deal)
-        missing = _missing(counts, fold >= 0, tolerances)
-        if np.abs(missing).max() <= 1:
-            break
-        emphasis *= EMPHASIS ** np.clip(missing, -1, 1)
-        emphasis /= emphasis.min()
-        fold = shrink_cover(adjacency, fold, rows, counts @ emphasis, limit)
-
-
-def _missing(
-    counts: NDArray[np.int64], kept: NDArray[np.bool_], tolerances: Tolerances = USUAL
-) -> NDArray[np.float64]:
-    """Return by how much each stratum's share fell among what is kept, over what is tolerated."""
-    whole, left = counts.sum(axis=0), counts[kept].sum(axis=0)
-    return (whole / whole.sum() - left / left.sum()) / tolerances.share
+    best, least = fold, cost(fold, mover.counts, mover.n_folds, excess, FINAL_PRICE)
+    for price in PRICES:
+        dealt = _dealt_again(mover.adjacency, mover.counts, fold, deal)
+        fold = mover.move(dealt, excess, price)
+        for found in (dealt, fold):
+            found_cost = cost(found, mover.counts, mover.n_folds, excess, FINAL_PRICE)
+            if found_cost < least:
+                best, least = found, found_cost
+    return best, least
 
 
 def _dealt_again(
     adjacency: csr_array, counts: NDArray[np.int64], fold: NDArray[np.intp], deal: Deal
 ) -> NDArray[np.intp]:
-    """Return folds of the components of what is kept, and of what may come back to them."""
+    """Return folds of the components of what is kept."""
     kept = fold >= 0
     component = connected_components(adjacency[kept][:, kept], directed=False)[1]
     fold = np.full(len(fold), -1, dtype=np.intp)
     fold[kept] = deal(component, counts[kept])
-    return _take_back(adjacency, fold, counts.sum(axis=1))
-
-
-def _take_back(
-    adjacency: csr_array, fold: NDArray[np.intp], rows: NDArray[np.int64]
-) -> NDArray[np.intp]:
-    """Give set-aside nodes whose kept homologs are all in one fold back to that fold."""
-    for v in np.flatnonzero(fold < 0):
-        neighbours = fold[adjacency.indices[adjacency.indptr[v] : adjacency.indptr[v + 1]]]
-        homes = np.unique(neighbours[neighbours >= 0])
-        if len(homes) == 1:
-            fold[v] = homes[0]
-        elif not len(homes):
-            fold[v] = np.bincount(fold[fold >= 0], weights=rows[fold >= 0]).argmin()
     return fold

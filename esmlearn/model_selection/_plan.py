@@ -1,10 +1,10 @@
 """From a homology graph to folds that cannot leak."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,13 @@ from esmlearn.model_selection._assignment import (
     signed_deviations,
 )
 from esmlearn.model_selection._cuts import DROP_CUTS, PURGE_CUTS, Cut
-from esmlearn.model_selection._drop import lost_rows, partitions, set_aside
+from esmlearn.model_selection._drop import lost_rows, set_aside, settle
 from esmlearn.model_selection._rebalance import rebalance
+from esmlearn.model_selection._seam import SeamMover, Unevenness
 
 # One tolerance of deviation weighs as much as 2 % of the training rows.
 LOSS_PER_DEVIATION = 0.02
+MAX_SEAMS = 7  # so many cuts are tried for the fewest rows to set aside
 
 
 REMEDIES = (
@@ -98,6 +100,14 @@ class _Problem:
         return None if self.draw is None else np.random.RandomState(self.draw)
 
 
+class _Seamed(NamedTuple):
+    """Folds with rows set aside, how many are lost, and how they were made."""
+
+    lost: float
+    fold: NDArray[np.intp]
+    record: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class FoldPlanner:
     """Make a plan.
@@ -145,16 +155,14 @@ class FoldPlanner:
             raise _large_component_error(size, limit)
         seed = 0 if self.rng is None else int(self.rng.randint(2**31 - 1))
         draw = None if self.rng is None else int(self.rng.randint(2**31 - 1))
-        best, least, even = None, np.inf, False
+        best, least = None, np.inf
         problem = _Problem(adjacency, counts, purge, component, limit, seed, draw)
-        for plans in self._plans(problem):
-            for plan in plans:
-                deviation = plan.deviation(counts, self.fractions, self.tolerances)
-                cost = plan.loss(counts) + LOSS_PER_DEVIATION * max(deviation - 1, 0)
-                if cost < least:
-                    best, least = plan, cost
-                even = even or deviation <= 1
-            if even:
+        for plan in self._plans(problem):
+            deviation = plan.deviation(counts, self.fractions, self.tolerances)
+            cost = plan.loss(counts) + LOSS_PER_DEVIATION * max(deviation - 1, 0)
+            if cost < least:
+                best, least = plan, cost
+            if deviation <= 1:
                 break
         if best is None and counts.shape[1] > 1:
             return self._plan_by_size(adjacency, counts, purge)
@@ -185,13 +193,13 @@ class FoldPlanner:
         """By how much a fold may exceed its share of the rows, beyond the usual tolerance."""
         return max(self.tolerances.size - USUAL.size, 0.0)
 
-    def _plans(self, problem: "_Problem") -> Iterator[Iterable[FoldPlan]]:
-        """Yield the plans that one cut after the other leads to: one, or several in "drop"."""
+    def _plans(self, problem: "_Problem") -> Iterator[FoldPlan]:
+        """Yield the plans that one cut after the other leads to; in "drop", the best of them."""
         if self.on_large_component == "drop":
             yield from self._partitions(problem)
         else:
             for cut in PURGE_CUTS if self.on_large_component == "purge" else (Cut(),):
-                yield [self._purged(problem, *self._cut(problem, cut))]
+                yield self._purged(problem, *self._cut(problem, cut))
 
     def _purged(
         self, problem: "_Problem", atom: NDArray[np.intp], record: dict[str, Any]
@@ -203,23 +211,40 @@ class FoldPlanner:
             fold = rebalance(joined, fold, problem.counts, self.fractions, self.tolerances)
         return FoldPlan(fold, joined, record)
 
-    def _partitions(self, problem: "_Problem") -> Iterator[Iterable[FoldPlan]]:
-        """Yield plans of the folds as they are, if nothing is cut; then of the thinnest seams."""
+    def _partitions(self, problem: "_Problem") -> Iterator[FoldPlan]:
+        """Yield the plan of the folds as they are, if nothing is cut; then the best with a seam."""
         adjacency, counts, limit = problem.adjacency, problem.counts, problem.limit
-        rows, covered = counts.sum(axis=1), []
+        rows, seams = counts.sum(axis=1), list[_Seamed]()
+        mover = SeamMover(adjacency, rows[:, None], len(self.fractions))
         for cut in DROP_CUTS:
             atom, record = self._cut(problem, cut)
             fold = self._assign(atom, counts, problem.rng())
             if record["n_pieces"]:
-                covered.append((*set_aside(adjacency, rows, fold, limit), record))
+                fold, method = set_aside(mover, fold, limit)
+                lost = lost_rows(adjacency, rows, fold, limit)
+                seams.append(_Seamed(lost, fold, {**record, "cover_method": method}))
+                if len(seams) == MAX_SEAMS:
+                    break
             elif cut == DROP_CUTS[0]:
-                yield [FoldPlan(fold, adjacency, record)]
-        covered.sort(key=lambda found: lost_rows(adjacency, rows, found[0], limit))
+                yield FoldPlan(fold, adjacency, record)
+        best = self._best_seam(problem, sorted(seams, key=lambda seam: seam.lost))
+        if best is not None:
+            yield best
+
+    def _best_seam(self, problem: "_Problem", seams: "list[_Seamed]") -> FoldPlan | None:
+        """Make folds even, those that lose fewest rows first; return what is cheapest."""
+        adjacency, counts = problem.adjacency, problem.counts
+        excess = Unevenness(self.fractions, counts.sum(axis=0) / counts.sum(), self.tolerances)
+        mover = SeamMover(adjacency, counts, len(self.fractions))
         deal = partial(self._assign, rng=problem.rng())
-        for fold, method, record in covered:
-            about = {**record, "cover_method": method}
-            found = partitions(adjacency, counts, fold, limit, deal, self.tolerances)
-            yield (FoldPlan(dealt, adjacency, about) for dealt in found)
+        best, least = None, np.inf
+        for seam in seams:
+            if seam.lost >= least:  # even folds hardly ever cost less than uneven ones
+                break
+            fold, cost = settle(mover, seam.fold, deal, excess)
+            if cost < least:
+                best, least = FoldPlan(fold, adjacency, seam.record), cost
+        return best
 
     def _cut(self, problem: "_Problem", cut: Cut) -> tuple[NDArray[np.intp], dict[str, Any]]:
         """Return the atoms of a cut, and how they were made."""

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from esmlearn.model_selection._assignment import Tolerances
-from esmlearn.model_selection._cover import crossing_edges, minimum_vertex_cover, shrink_cover
-from esmlearn.model_selection._drop import _missing, lost_rows, partitions, set_aside
+from esmlearn.model_selection._cover import crossing_edges, minimum_vertex_cover
+from esmlearn.model_selection._drop import lost_rows, set_aside, settle
 from esmlearn.model_selection._plan import FoldPlanner
+from esmlearn.model_selection._seam import SeamMover, Unevenness, above, cost
 from tests.model_selection._graphs import modular_graph
 
 
@@ -26,6 +27,10 @@ def covered(adjacency, fold, rows):
     return fold
 
 
+def shrunk(adjacency, fold, rows, n_folds, limit):
+    return SeamMover(adjacency, rows[:, None], n_folds).move(fold, above(limit), price=100.0)
+
+
 def test_a_seam_moves_to_where_it_is_thin():
     # Two cliques of 5 with one bridge (4-5); the folds cut through the second clique.
     cliques = [(i, j) for start in (0, 5) for i in range(start, start + 5) for j in range(i)]
@@ -33,7 +38,7 @@ def test_a_seam_moves_to_where_it_is_thin():
     adjacency, rows = from_edges(10, edges), np.ones(10, dtype=np.int64)
     fold = covered(adjacency, np.array([0] * 7 + [1] * 3), rows)
     assert (fold < 0).sum() == 2
-    better = shrink_cover(adjacency, fold, rows, rows.astype(float), limit=6)
+    better = shrunk(adjacency, fold, rows, 2, limit=6)
     assert (better < 0).sum() == 1
     assert not len(crossing_edges(adjacency, better))
 
@@ -41,9 +46,9 @@ def test_a_seam_moves_to_where_it_is_thin():
 def test_no_fold_grows_beyond_its_limit():
     adjacency = from_edges(4, [(0, 1), (1, 2), (2, 3)])
     fold, rows = np.array([0, 0, -1, 1]), np.ones(4, dtype=np.int64)
-    assert (shrink_cover(adjacency, fold, rows, rows.astype(float), limit=2) < 0).sum() == 1
+    assert (shrunk(adjacency, fold, rows, 2, limit=2) < 0).sum() == 1
     # Nothing is lost with room for all in one fold.
-    room = shrink_cover(adjacency, np.array([0, 0, -1, 0]), rows, rows.astype(float), limit=4)
+    room = shrunk(adjacency, np.array([0, 0, -1, 0]), rows, 1, limit=4)
     assert room.tolist() == [0, 0, 0, 0]
 
 
@@ -54,27 +59,62 @@ def test_covers_stay_covers_and_never_grow(seed, n_folds, n_nodes):
     rows = np.random.default_rng(seed).integers(1, 4, n_nodes)
     fold = covered(adjacency, module % n_folds, rows)
     limit = float(max(np.bincount(fold[fold >= 0], weights=rows[fold >= 0])))
-    better = shrink_cover(adjacency, fold, rows, rows.astype(float), limit)
+    better = shrunk(adjacency, fold, rows, n_folds, limit)
     assert not len(crossing_edges(adjacency, better))
     assert rows[better < 0].sum() <= rows[fold < 0].sum()
     assert np.bincount(better[better >= 0], weights=rows[better >= 0]).max() <= limit
-    again = shrink_cover(adjacency, fold, rows, rows.astype(float), limit)
+    again = shrunk(adjacency, fold, rows, n_folds, limit)
     np.testing.assert_array_equal(better, again)
 
 
-def test_strata_of_the_seam_come_to_cost_more():
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10_000), st.integers(2, 4), st.integers(20, 80))
+def test_a_seam_never_moves_to_where_it_costs_more(seed, n_folds, n_nodes):
+    adjacency, module = modular_graph(n_nodes, 5, inside=0.3, across=0.03, seed=seed)
+    counts = np.random.default_rng(seed).integers(0, 3, (n_nodes, 3)) + 1
+    whole = counts.sum(axis=0) / counts.sum()
+    excess = Unevenness(np.full(n_folds, 1 / n_folds), whole, Tolerances(0.05, 0.02))
+    fold = covered(adjacency, module % n_folds, counts.sum(axis=1))
+    before = cost(fold, counts, n_folds, excess, 2.0)
+    moved = SeamMover(adjacency, counts, n_folds).move(fold, excess, 2.0)
+    assert not len(crossing_edges(adjacency, moved))
+    assert cost(moved, counts, n_folds, excess, 2.0) <= before + 1e-6
+
+
+def test_rows_are_counted_beyond_what_is_tolerated():
+    # Two folds of 60 and 40 rows; the first has 40 of a stratum that makes up 60 % of all.
+    held = np.array([[40.0, 20.0], [20.0, 20.0]])
+    folds = np.arange(2)
+    loose = Unevenness(np.full(2, 0.5), np.array([0.6, 0.4]), Tolerances(0.2, 0.1))
+    assert loose(held, folds, 100.0).tolist() == pytest.approx([0, 0])
+    strict = Unevenness(np.full(2, 0.5), np.array([0.6, 0.4]), Tolerances(0.1, 0.05))
+    # Size: 10 less 5. Strata: 40 - 36 and 20 - 24 less 3; 20 - 24 and 20 - 16 less 2.
+    assert strict(held, folds, 100.0).tolist() == pytest.approx([5 + 2, 5 + 4])
+    exact = Unevenness(np.full(2, 0.5), np.array([0.6, 0.4]), Tolerances(0.0, 0.0))
+    one_row = np.array([[31.0, 29.0], [20.0, 20.0]])  # no tolerance is less than one row
+    assert exact(one_row, folds, 100.0).tolist() == pytest.approx([0, 0])
+
+
+def test_an_empty_fold_is_priceless():
+    excess = Unevenness(np.full(2, 0.5), np.ones(1), Tolerances())
+    assert cost(np.zeros(4, dtype=np.intp), np.ones((4, 1), dtype=np.int64), 2, excess, 1) == np.inf
+
+
+def test_rows_of_the_seam_are_like_the_whole():
     # Pairs across the seam, each of a common and a rare protein: either of the two will do.
     n_pairs = 40
-    edges = [(i, n_pairs + i) for i in range(n_pairs)]
-    adjacency = from_edges(2 * n_pairs, edges)
+    adjacency = from_edges(2 * n_pairs, [(i, n_pairs + i) for i in range(n_pairs)])
     rare = np.arange(2 * n_pairs) < n_pairs
     counts = np.column_stack([~rare, rare]).astype(np.int64)
     counts[~rare, 0] = 2  # so that the first cover takes the rare ones, and all of these
-    start, _ = set_aside(adjacency, counts.sum(axis=1), rare.astype(np.intp), 120.0)
-    found = list(partitions(adjacency, counts, start, 120.0, lambda atom, held: atom % 2))
-    shares = [np.abs(_missing(counts, fold >= 0)).max() for fold in found]
-    assert (found[0] < 0).sum() <= n_pairs
-    assert min(shares) <= shares[0]
+    rows = counts.sum(axis=1, keepdims=True)
+    start, _ = set_aside(SeamMover(adjacency, rows, 2), rare.astype(np.intp), 60.0)
+    excess = Unevenness(np.full(2, 0.5), np.array([2 / 3, 1 / 3]), Tolerances(0.1, 0.05))
+    before = cost(start, counts, 2, excess, 2.0)
+    mover = SeamMover(adjacency, counts, 2)
+    fold, after = settle(mover, start, lambda atom, held: atom % 2, excess)
+    assert not len(crossing_edges(adjacency, fold))
+    assert after == cost(fold, counts, 2, excess, 2.0) <= before
 
 
 def test_what_no_fold_can_hold_counts_as_lost():
@@ -100,11 +140,3 @@ def test_folds_that_may_be_uneven_lose_fewer_rows():
         largest.append(int(np.bincount(fold[fold >= 0]).max()))
     assert lost == [5, 1]
     assert largest[0] <= 21 < largest[1] <= 1.5 * 21
-
-
-def test_the_missing_are_told_in_units_of_the_tolerance():
-    counts = np.array([[1, 0]] * 5 + [[0, 1]] * 5)
-    kept = np.ones(10, dtype=bool)
-    assert _missing(counts, kept).tolist() == [0, 0]
-    kept[:1] = False
-    assert _missing(counts, kept) == pytest.approx([(0.5 - 4 / 9) / 0.005, (0.5 - 5 / 9) / 0.005])
