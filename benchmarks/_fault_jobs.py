@@ -16,7 +16,7 @@ from esmlearn.cli import main as esmlearn
 from esmlearn.embedding import EmbeddingCache, ESMEmbedder, write_untrained_checkpoint
 from esmlearn.io import read_fasta, write_fasta
 
-MODEL = "esmlearn_mini_v2"
+MODEL = "esmlearn_mini_v3"
 TOLERANCE = 1e-5
 _LETTERS = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
 

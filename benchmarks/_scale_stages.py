@@ -11,7 +11,7 @@ import numpy as np
 from esmlearn.io import read_fasta
 
 N_SPLITS = 5
-MODEL = "esmlearn_mini_v2"
+MODEL = "esmlearn_mini_v3"
 
 
 def dedup(options: argparse.Namespace, folder: Path) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def main() -> None:
                 "throughput": throughput(embedder, proteins, contexts, options.repeats),
             }
             print(name, result[name], flush=True)
-        embedder = ESMEmbedder("esmlearn_mini_v2", cache=None, device="cpu", batch_residues=1000)
+        embedder = ESMEmbedder("esmlearn_mini_v3", cache=None, device="cpu", batch_residues=1000)
         proteins = draw(options.data, options.n)
         result["dead_worker"] = dead_workers(embedder, proteins, contexts)
     write_result("backends", {"machine": machine(), **result}, quick=options.quick)
@@ -74,7 +74,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def models(folder: Path, options: argparse.Namespace) -> Iterator[tuple[str | Path, int]]:
     """Yield the models and how many proteins each embeds."""
-    yield "esmlearn_mini_v2", options.n
+    yield "esmlearn_mini_v3", options.n
     yield write_untrained_checkpoint(folder / "esm2_8M.pt"), options.n // 3
 
 

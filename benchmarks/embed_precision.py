@@ -61,7 +61,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--regression", help="table with a number as target")
     parser.add_argument("--classification", help="table with a class as target")
-    parser.add_argument("--model", default="esmlearn_mini_v2")
+    parser.add_argument("--model", default="esmlearn_mini_v3")
     parser.add_argument("--n", type=int, default=1000, help="proteins of each table, drawn")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)

@@ -1,6 +1,6 @@
 """Do a checkpoint's embeddings predict better than untrained ones, and than composition?
 
-    python -m benchmarks.pretrain.evaluate esmlearn_mini_v2.pt --topt topt.csv.gz \\
+    python -m benchmarks.pretrain.evaluate esmlearn_mini_v3.pt --topt topt.csv.gz \\
         --meltome meltome.csv.gz --scl2205 scl2205.csv.gz --output result.json
 
 Tables are CSV files with columns ``sequence`` and ``target``. Each set is split into homology folds

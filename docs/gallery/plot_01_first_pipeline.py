@@ -24,7 +24,7 @@ from esmlearn.model_selection import CDHitGroupSplitter
 from esmlearn.pipeline import Pipeline
 from esmlearn.plotting import PredictionErrorByRegionDisplay
 
-MODEL = "esmlearn_mini_v2"
+MODEL = "esmlearn_mini_v3"
 
 sequences, temperature = load_optimum_temperature(return_X_y=True)
 some = np.array([300 <= len(sequence) < 340 for sequence in sequences])

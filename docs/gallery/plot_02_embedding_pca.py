@@ -19,7 +19,7 @@ from esmlearn.datasets import load_optimum_temperature, load_subcellular_locatio
 from esmlearn.embedding import ESMEmbedder
 from esmlearn.plotting import EmbeddingPCADisplay
 
-MODEL = "esmlearn_mini_v2"
+MODEL = "esmlearn_mini_v3"
 
 sequences, temperature = load_optimum_temperature(return_X_y=True)
 some = np.array([300 <= len(sequence) < 340 for sequence in sequences])

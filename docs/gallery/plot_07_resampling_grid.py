@@ -27,7 +27,7 @@ from esmlearn.over_sampling import RegionOverSampler
 from esmlearn.pipeline import Pipeline
 from esmlearn.plotting import ResamplingLevelDisplay
 
-MODEL = "esmlearn_mini_v2"
+MODEL = "esmlearn_mini_v3"
 HOT = 65.0
 
 sequences, temperature = load_optimum_temperature(return_X_y=True)

@@ -24,7 +24,7 @@ from esmlearn.over_sampling import RegionOverSampler
 from esmlearn.pipeline import make_pipeline
 from esmlearn.plotting import RegionConfusionDisplay
 
-MODEL = "esmlearn_mini_v2"
+MODEL = "esmlearn_mini_v3"
 EDGES = [30.0, 50.0, 65.0]
 
 sequences, temperature = load_optimum_temperature(return_X_y=True)

@@ -25,7 +25,7 @@ from esmlearn.over_sampling import TargetRegions, TwoStageRegressor
 from esmlearn.pipeline import make_pipeline
 from esmlearn.plotting import PredictionErrorByRegionDisplay
 
-MODEL = "esmlearn_mini_v2"
+MODEL = "esmlearn_mini_v3"
 
 sequences, temperature = load_optimum_temperature(return_X_y=True)
 some = np.array([300 <= len(sequence) < 340 for sequence in sequences])

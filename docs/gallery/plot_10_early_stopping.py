@@ -26,7 +26,7 @@ from esmlearn.over_sampling import RegionOverSampler
 from esmlearn.pipeline import Pipeline
 from esmlearn.plotting import LearningCurveDisplay
 
-MODEL = "esmlearn_mini_v2"
+MODEL = "esmlearn_mini_v3"
 
 sequences, temperature = load_optimum_temperature(return_X_y=True)
 some = np.array([300 <= len(sequence) < 340 for sequence in sequences])

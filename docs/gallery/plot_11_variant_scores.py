@@ -18,7 +18,7 @@ import numpy as np
 
 from esmlearn.embedding import ESMVariantScorer
 
-MODEL = "esmlearn_mini_v2"
+MODEL = "esmlearn_mini_v3"
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 
 gb1 = "MTYKLILNGKTLKGETTTEAVDAATAEKVFKQYANDNGVDGEWTYDDATKTFTVTE"

@@ -141,7 +141,7 @@ def mini_model():
         for name, words in sets.items()
         if name in kept
     ]
-    head = ["target", "esmlearn_mini_v2", "same shape, random weights", "composition", "with both"]
+    head = ["target", "esmlearn_mini_v3", "same shape, random weights", "composition", "with both"]
     return head, rows
 
 

@@ -22,7 +22,7 @@ from esmlearn.io import read_proteins
 from esmlearn.persistence import file_digest
 from esmlearn.utils._optional import import_optional
 
-BUNDLED = "esmlearn_mini_v2"
+BUNDLED = "esmlearn_mini_v3"
 BUNDLED_WARNING = (
     f"The language model is {BUNDLED}, the small one that comes with esmlearn. It knows more than "
     "amino acid composition and far less than ESM: good for a first look, not for results. Pass "

@@ -59,7 +59,7 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, or the best there is.
     batch_residues : int, default=4096
         Tokens that go through the model at once. Memory follows it, results do not. It halves
-        itself, with a warning, where memory runs out.
+        itself, with a warning, where memory runs out. A GPU wants more: 32768 is a good start.
     cache : "default", path-like, EmbeddingCache or None, default="default"
         Where vectors are kept: esmlearn's cache folder, another folder, or nowhere.
     ensemble : {"concatenate", "mean"}, default="concatenate"

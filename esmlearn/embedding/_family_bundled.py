@@ -5,7 +5,7 @@ from pathlib import Path
 
 from esmlearn.embedding._family_esm import ESMFamily, describe_architecture
 
-_MODEL_CARD = "docs/model_card_esmlearn_mini_v2.md"
+_MODEL_CARD = "docs/model_card_esmlearn_mini_v3.md"
 
 
 class BundledFamily(ESMFamily):
@@ -14,7 +14,7 @@ class BundledFamily(ESMFamily):
     name = "bundled"
     models = (
         replace(
-            describe_architecture("esmlearn_mini_v2", "esm2", 2, 256, 4, _MODEL_CARD), family=name
+            describe_architecture("esmlearn_mini_v3", "esm2", 6, 256, 8, _MODEL_CARD), family=name
         ),
     )
     aliases = {}

@@ -10,7 +10,7 @@ from esmlearn.embedding import ESMEmbedder, list_models, model_info
 from esmlearn.embedding._registry import resolve_model
 from tests._proteins import random_protein
 
-NAME = "esmlearn_mini_v2"
+NAME = "esmlearn_mini_v3"
 
 
 @pytest.fixture(scope="module")
