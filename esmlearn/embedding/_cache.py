@@ -20,6 +20,7 @@ from esmlearn.embedding import _cache_upkeep as upkeep
 from esmlearn.embedding._cache_folder import logger
 from esmlearn.embedding._cache_vectors import CacheVectors
 from esmlearn.embedding._claims import ClaimTable, begin_work
+from esmlearn.embedding._digests import Digests
 from esmlearn.embedding._index import transaction
 from esmlearn.exceptions import CacheError, DataError
 
@@ -69,7 +70,7 @@ class EmbeddingCache(CacheVectors):
     def put(
         self,
         fingerprint: str,
-        digests: Sequence[bytes],
+        digests: Sequence[bytes] | Digests,
         vectors: Sequence[np.ndarray],
         *,
         description: Mapping[str, Any] | None = None,
@@ -105,7 +106,7 @@ class EmbeddingCache(CacheVectors):
     def claim(
         self,
         fingerprint: str,
-        digests: Sequence[bytes],
+        digests: Sequence[bytes] | Digests,
         *,
         owner: str,
         description: Mapping[str, Any] | None = None,
@@ -148,7 +149,7 @@ class EmbeddingCache(CacheVectors):
             self._warn(f"The embedding cache {self.directory} cannot be written ({error}).")
             return ~self.contains(fingerprint, digests)
 
-    def release(self, fingerprint: str, digests: Sequence[bytes], *, owner: str) -> None:
+    def release(self, fingerprint: str, digests: Sequence[bytes] | Digests, *, owner: str) -> None:
         """Give back claims without a result, after an error.
 
         Parameters
@@ -164,7 +165,7 @@ class EmbeddingCache(CacheVectors):
             space = self._space(fingerprint)
             if self._read_only or space is None:
                 return
-            ClaimTable(self._connection(), space.id, owner).release(digests)
+            ClaimTable(self._connection(), space.id, owner).release(list(digests))
         except sqlite3.Error:
             logger.warning("claims could not be released; they lapse with their owner")
 

@@ -13,24 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from esmlearn.embedding._cache_folder import CacheFolder
+from esmlearn.embedding._digests import Digests
 from esmlearn.embedding._index import transaction
-from esmlearn.embedding._lookup import Lookup, Memory
-from esmlearn.embedding._store import (
-    checksums,
-    digest_keys,
-    map_numbers,
-    read_arrays,
-    read_rows,
-    write_numbers,
-)
+from esmlearn.embedding._lookup import Lookup, memory
+from esmlearn.embedding._store import checksums, read_arrays, read_rows, write_numbers
 from esmlearn.exceptions import CacheError
 
 _MANY = 5000  # beyond, reading the whole index of a space may beat asking for each digest
 _ASKING = 20  # how much dearer asking for one is than reading one of all
+_MOST = 1 << 23  # SQLite's texts end at a thousand million characters
 # The time of a vector's last use is kept to the hour: reading must not write each time.
 USE_SECONDS = 3600
-
-_memory = Memory()
 
 
 class Space(NamedTuple):
@@ -68,7 +61,7 @@ class CacheVectors(CacheFolder):
 
     # Reading -------------------------------------------------------------------------------------
 
-    def contains(self, fingerprint: str, digests: Sequence[bytes]) -> np.ndarray:
+    def contains(self, fingerprint: str, digests: Sequence[bytes] | Digests) -> np.ndarray:
         """Tell which sequences the index knows.
 
         Parameters
@@ -86,31 +79,27 @@ class CacheVectors(CacheFolder):
         space = self._space(fingerprint)
         if space is None:
             return np.zeros(len(digests), dtype=bool)
-        return Lookup(self._entries(space, digests)).find(digests) >= 0
+        asked = Digests.of(digests)
+        return self._look_up(space, asked).find(asked) >= 0
 
-    def _entries(self, space: Space, digests: Sequence[bytes]) -> Iterator[Any]:
-        """Yield the rows of the index for these digests, perhaps with others."""
-        columns = "SELECT digest, first, size, checksum, used FROM vector WHERE space = ?"
-        if self._asks_for_all(space, digests):
-            return iter(self._connection().execute(columns, (space.id,)).fetchall())
-        return _asked(self._connection(), columns, space.id, digests)
+    def _look_up(self, space: Space, digests: Digests) -> Lookup:
+        """Return where these vectors lie according to the index, perhaps with others."""
+        if len(digests) > max(_MANY, space.n_computed // _ASKING) and space.n_computed <= _MOST:
+            return Lookup.of_space(self._connection(), space.id)
+        return Lookup.of_rows(_asked(self._connection(), space.id, digests.tolist()))
 
-    def _asks_for_all(self, space: Space, digests: Sequence[bytes]) -> bool:
-        return len(digests) > max(_MANY, space.n_computed // _ASKING)
-
-    def _lookup(self, space: Space, digests: Sequence[bytes]) -> Lookup:
+    def _recall(self, space: Space, digests: Digests) -> Lookup:
         """Return where these vectors lie, remembered where the whole index of a space was read."""
         place = os.fspath(self.directory), space.file
-        known = _memory.recall(*place, space.n_computed)
-        if known is not None:
-            return known
-        lookup = Lookup(self._entries(space, digests))
-        if self._asks_for_all(space, digests):
-            _memory.remember(*place, space.n_computed, lookup)
+        lookup = memory.recall(*place, space.n_computed)
+        if lookup is None:
+            lookup = self._look_up(space, digests)
+            if lookup.is_whole:
+                memory.remember(*place, space.n_computed, lookup)
         return lookup
 
     def get(
-        self, fingerprint: str, digests: Sequence[bytes], *, width: int | None
+        self, fingerprint: str, digests: Sequence[bytes] | Digests, *, width: int | None
     ) -> tuple[np.ndarray, Any]:
         """Read vectors.
 
@@ -131,6 +120,7 @@ class CacheVectors(CacheFolder):
         vectors : ndarray of float32 of shape (n_digests, width) or list of ndarray
             Rows not found are undefined.
         """
+        asked = Digests.of(digests)
         vectors: Any = [np.empty(0, np.float32)] * len(digests)
         if width is not None:
             vectors = np.empty((len(digests), width), dtype=np.float32)
@@ -138,19 +128,19 @@ class CacheVectors(CacheFolder):
         while True:
             with self._refuse_damage():
                 space = self._space(fingerprint)
-                lookup = None if space is None else self._lookup(space, digests)
+                lookup = None if space is None else self._recall(space, asked)
             if space is None or lookup is None:
                 return found, vectors
-            places = lookup.find(digests)
+            places = lookup.find(asked)
             rows = np.flatnonzero(places >= 0)
             good = self._gather(space, lookup, places[rows], rows, vectors)
             now = space if good.all() else self._space(fingerprint)
             if now is not None and now.file == space.file:
                 break  # else another process has pruned or cleared meanwhile; look again
         found[rows[good]] = True
-        self._note_use(space, lookup, places[found], digests, found)
+        self._note_use(space, lookup, places[found], asked, found)
         if not good.all():
-            self._discard(space, lookup, places[rows[~good]], [digests[i] for i in rows[~good]])
+            self._discard(space, lookup, places[rows[~good]], asked[rows[~good]])
         return found, vectors
 
     def _gather(
@@ -158,15 +148,16 @@ class CacheVectors(CacheFolder):
     ) -> np.ndarray:
         """Read the vectors at these places of a lookup into rows, and tell which are good."""
         read = read_arrays if isinstance(vectors, list) else read_rows
-        stored = map_numbers(self._numbers(space.file))
-        return read(stored, lookup.entries[places], lookup.keys[places], rows, vectors)
+        stored = lookup.numbers.read(self._numbers(space.file))
+        table, words = (np.take(array, places, axis=0) for array in (lookup.entries, lookup.words))
+        return read(stored, table, words, rows, vectors)
 
     def _note_use(
         self,
         space: Space,
         lookup: Lookup,
         places: np.ndarray,
-        digests: Sequence[bytes],
+        digests: Digests,
         found: np.ndarray,
     ) -> None:
         """Remember when vectors were used, if nobody else is writing just now."""
@@ -174,7 +165,7 @@ class CacheVectors(CacheFolder):
         old = lookup.entries[places, 3] < now - USE_SECONDS
         if self._read_only or not old.any():
             return
-        used = [digests[row] for row in np.flatnonzero(found)[old].tolist()]
+        used = digests[np.flatnonzero(found)[old]]
         connection = self._connection()
         patience = connection.execute("PRAGMA busy_timeout").fetchone()[0]
         connection.execute("PRAGMA busy_timeout = 0")
@@ -188,15 +179,13 @@ class CacheVectors(CacheFolder):
         finally:
             connection.execute(f"PRAGMA busy_timeout = {patience}")
 
-    def _discard(
-        self, space: Space, lookup: Lookup, places: np.ndarray, digests: Sequence[bytes]
-    ) -> None:
+    def _discard(self, space: Space, lookup: Lookup, places: np.ndarray, digests: Digests) -> None:
         """Forget vectors whose bytes are not what was written."""
         self._warn(
             f"{len(digests)} vector(s) in the embedding cache {self.directory} are damaged; they "
             f"are computed again."
         )
-        _memory.forget(os.fspath(self.directory), space.file)
+        memory.forget(os.fspath(self.directory), space.file)
         if self._read_only:
             return
         firsts = lookup.entries[places, 0].tolist()
@@ -219,7 +208,7 @@ class CacheVectors(CacheFolder):
     def put(
         self,
         fingerprint: str,
-        digests: Sequence[bytes],
+        digests: Sequence[bytes] | Digests,
         vectors: Sequence[np.ndarray],
         *,
         description: Mapping[str, Any] | None = None,
@@ -249,7 +238,7 @@ class CacheVectors(CacheFolder):
             with self._refuse_damage(), transaction(connection):
                 # inside, because another process may clear the cache at any moment
                 space = self._make_space(fingerprint, description)
-                self._append(connection, space, digests, vectors)
+                self._append(connection, space, Digests.of(digests), vectors)
         except (sqlite3.OperationalError, OSError) as error:
             self._warn(
                 f"The embedding cache {self.directory} cannot be written ({error}); going on "
@@ -262,17 +251,17 @@ class CacheVectors(CacheFolder):
         self,
         connection: sqlite3.Connection,
         space: int,
-        digests: Sequence[bytes],
+        digests: Digests,
         vectors: Sequence[np.ndarray],
     ) -> None:
         """Write the numbers behind the last ones that the index knows, then name them in it."""
         query = "SELECT n_floats, file FROM space WHERE id = ?"
         first, file = connection.execute(query, (space,)).fetchone()
-        flat = [np.ascontiguousarray(v, dtype="<f4").reshape(-1) for v in vectors]
+        names, flat = digests.tolist(), [np.asarray(v, dtype="<f4").reshape(-1) for v in vectors]
+        sums = [checksums(v[None], w[None])[0] for v, w in zip(flat, digests.words, strict=True)]
         entries, end, now = [], int(first), int(time.time())
-        for digest, values in zip(digests, flat, strict=True):
-            checksum = int(checksums(values[None], digest_keys([digest]))[0])
-            entries.append((space, digest, end, len(values), checksum, now))
+        for name, values, checksum in zip(names, flat, sums, strict=True):
+            entries.append((space, name, end, len(values), int(checksum), now))
             end += len(values)
         write_numbers(self._numbers(file), int(first), np.concatenate(flat))
         connection.executemany("INSERT OR REPLACE INTO vector VALUES (?, ?, ?, ?, ?, ?)", entries)
@@ -281,7 +270,7 @@ class CacheVectors(CacheFolder):
             (end, len(entries), space),
         )
         connection.executemany(
-            "DELETE FROM claim WHERE space = ? AND digest = ?", [(space, d) for d in digests]
+            "DELETE FROM claim WHERE space = ? AND digest = ?", [(space, name) for name in names]
         )
 
 
@@ -290,10 +279,9 @@ def new_file(fingerprint: str) -> str:
     return f"{os.path.basename(fingerprint)}-{secrets.token_hex(4)}.f32"
 
 
-def _asked(
-    connection: sqlite3.Connection, columns: str, space: int, digests: Sequence[bytes]
-) -> Iterator[Any]:
-    """Yield the entries of these digests."""
+def _asked(connection: sqlite3.Connection, space: int, digests: Sequence[bytes]) -> Iterator[Any]:
+    """Yield the rows of the index for these digests."""
+    columns = "SELECT digest, first, size, checksum, used FROM vector WHERE space = ?"
     for start in range(0, len(digests), 500):
         block = digests[start : start + 500]
         marks = ",".join("?" * len(block))

@@ -10,6 +10,7 @@ import numpy as np
 
 from esmlearn.embedding._batching import plan_batches
 from esmlearn.embedding._cache import EmbeddingCache
+from esmlearn.embedding._digests import Digests
 from esmlearn.embedding._settings import Settings
 from esmlearn.embedding._shards import run_shards
 from esmlearn.utils._progress import progress_bar
@@ -53,14 +54,14 @@ class Job:
     n_computed: int = field(default=0, init=False)
     n_cached: int = field(default=0, init=False)
 
-    def run(self, sequences: Sequence[str], digests: Sequence[bytes]) -> Any:
+    def run(self, sequences: Sequence[str], digests: Digests) -> Any:
         """Return the vectors of distinct sequences.
 
         Parameters
         ----------
         sequences : sequence of str
             Checked, upper-case and distinct.
-        digests : sequence of bytes
+        digests : Digests
             Their digests, by which the cache knows them.
 
         Returns
@@ -137,7 +138,7 @@ class Job:
     def _complete(
         self,
         sequences: Sequence[str],
-        digests: Sequence[bytes],
+        digests: Digests,
         missing: list[int],
         vectors: Any,
     ) -> None:
@@ -157,7 +158,7 @@ class Job:
         self,
         owner: str,
         sequences: Sequence[str],
-        digests: Sequence[bytes],
+        digests: Digests,
         missing: Sequence[int],
         vectors: Any,
     ) -> set[int]:
@@ -168,8 +169,9 @@ class Job:
         stored: set[int] = set()
 
         def claim(batch: list[int]) -> list[int]:
-            wanted = [digests[i] for i in batch]
-            taken = cache.claim(self.fingerprint, wanted, owner=owner, description=self.description)
+            taken = cache.claim(
+                self.fingerprint, digests[batch], owner=owner, description=self.description
+            )
             mine = [i for i, is_mine in zip(batch, taken, strict=True) if is_mine]
             held.update(mine)
             return mine
@@ -178,24 +180,21 @@ class Job:
             plan = self._plan(sequences, missing)
             for batch, result in self._compute(sequences, plan, claim):
                 self._fill(vectors, batch, result)
-                names = [digests[i] for i in batch]
+                names = digests[batch]
                 if cache.put(self.fingerprint, names, result, description=self.description):
                     stored.update(batch)
                 done.update(batch)
         finally:
             if held - stored:
-                lost = [digests[i] for i in held - stored]
-                cache.release(self.fingerprint, lost, owner=owner)
+                cache.release(self.fingerprint, digests[sorted(held - stored)], owner=owner)
         return done
 
-    def _read(self, digests: Sequence[bytes], waiting: Sequence[int], vectors: Any) -> list[int]:
+    def _read(self, digests: Digests, waiting: Sequence[int], vectors: Any) -> list[int]:
         """Read what others have stored meanwhile and return what is still missing."""
         assert self.cache is not None
         if not waiting:
             return []
-        found, read = self.cache.get(
-            self.fingerprint, [digests[i] for i in waiting], width=self.width
-        )
+        found, read = self.cache.get(self.fingerprint, digests[waiting], width=self.width)
         for position in np.flatnonzero(found).tolist():
             value = read[position] if self.width else self._shape(read[position])
             vectors[waiting[position]] = value

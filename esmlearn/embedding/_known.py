@@ -5,6 +5,7 @@ vectors from the cache. Each spelling is looked at once per process; after that 
 """
 
 import os
+from collections import deque
 from collections.abc import Sequence
 from itertools import repeat
 from threading import Lock
@@ -12,17 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from esmlearn.embedding._digests import Digests
 from esmlearn.utils._sequences import (
     Scan,
     as_items,
     check_sequences,
     count_features,
     scan_sequences,
-    sequence_digest,
+    sequence_digests,
 )
 
 _MAX_BYTES = 1 << 27
 _ENTRY_BYTES = 256  # what a sequence costs beside its residues, about
+_MAX_ANSWERED = 1 << 19  # items of requests that are remembered as they came, 40 bytes each
 
 
 class Request(NamedTuple):
@@ -32,7 +35,7 @@ class Request(NamedTuple):
     ----------
     sequences : list of str
         Distinct, upper-case, in the order in which they first occur.
-    digests : list of bytes
+    digests : Digests
         Their digests.
     lengths : ndarray of int64
         Their characters.
@@ -43,7 +46,7 @@ class Request(NamedTuple):
     """
 
     sequences: list[str]
-    digests: list[bytes]
+    digests: Digests
     lengths: np.ndarray
     rows: np.ndarray | None
     counts: dict[str, int]
@@ -51,6 +54,8 @@ class Request(NamedTuple):
 
 class KnownSequences:
     """A table of sequences, which is emptied when it has grown beyond `max_bytes`.
+
+    Requests are remembered, too: every candidate of a grid asks for the same folds.
 
     Parameters
     ----------
@@ -89,6 +94,9 @@ class KnownSequences:
         """
         items = as_items(X, name)
         with self._lock:
+            request = self._recall(items)
+            if request is not None:
+                return request
             codes = self._look_up(items)
             new = np.flatnonzero(codes < 0).tolist()
             if new or not items:
@@ -97,11 +105,12 @@ class KnownSequences:
                 if scan is None or not items:
                     check_sequences(items, name=name)  # says what is wrong, and where
                     raise AssertionError("what is refused has a reason")
-                self._learn(unknown, scan)
-                codes = self._look_up(items)
+                codes[new] = self._learn(unknown, scan)
             request = self._request(codes)
             if self._n_bytes > self._max_bytes:
                 self._forget()
+            else:
+                self._remember(items, request)
         return request
 
     def forget(self) -> None:
@@ -112,12 +121,29 @@ class KnownSequences:
     def _forget(self) -> None:
         self._codes: dict[str, int] = {}  # of a spelling: 2 * number + (has it lower case?)
         self._sequences: list[str] = []
-        self._digests: list[bytes] = []
+        self._digests = Digests(b"")
         self._scan = Scan.of_nothing()
+        self._answers: deque[tuple[list[Any], Request]] = deque()
 
     @property
     def _n_bytes(self) -> int:
         return int(self._scan.lengths.sum()) + _ENTRY_BYTES * len(self._codes)
+
+    def _recall(self, items: list[Any]) -> Request | None:
+        """Return the answer to a request that came before; the same strings compare at once."""
+        for asked, request in self._answers:
+            try:
+                if asked == items:
+                    return request
+            except (TypeError, ValueError):  # something that cannot be compared is no sequence
+                return None
+        return None
+
+    def _remember(self, items: list[Any], request: Request) -> None:
+        """Keep an answer, and of the earlier ones what there is room for."""
+        self._answers.appendleft((items, request))
+        while sum(len(asked) for asked, _ in self._answers) > _MAX_ANSWERED:
+            self._answers.pop()
 
     def _look_up(self, items: Sequence[Any]) -> np.ndarray:
         """Return the code of each item, -1 for what is unknown or cannot be a sequence."""
@@ -127,19 +153,26 @@ class KnownSequences:
         except TypeError:  # something cannot be hashed
             return np.full(len(items), -1)
 
-    def _learn(self, items: Sequence[str], scan: Scan) -> None:
-        """Take in checked spellings that are not known yet; they may occur several times."""
-        rows = []
-        for row, (item, is_lower) in enumerate(zip(items, scan.lower_case.tolist(), strict=True)):
-            upper = item.upper() if is_lower else str(item)
-            if upper not in self._codes:
-                self._codes[upper] = 2 * len(self._sequences)
-                self._sequences.append(upper)
-                self._digests.append(sequence_digest(upper))
-                rows.append(row)
-            self._codes[item] = self._codes[upper] + is_lower
+    def _learn(self, items: Sequence[str], scan: Scan) -> np.ndarray:
+        """Take in checked spellings that are not known yet, and return their codes.
+
+        They may occur several times; what is kept of the later ones is not referred to.
+        """
+        lower, upper = np.flatnonzero(scan.lower_case).tolist(), list(map(str, items))
+        for row in lower:
+            upper[row] = upper[row].upper()
+        known = {s: self._codes[s] for s in (upper[row] for row in lower) if s in self._codes}
+        codes = 2 * (len(self._sequences) + np.arange(len(upper)))
+        n_codes = len(self._codes)
+        self._codes.update(zip(reversed(upper), codes[::-1].tolist(), strict=True))
+        all_new = len(self._codes) == n_codes + len(upper)
+        self._codes.update(known)
+        self._codes.update((items[row], self._codes[upper[row]] + 1) for row in lower)
+        self._sequences += upper
+        self._digests = self._digests.followed_by(sequence_digests(upper))
         parts = zip(self._scan, scan, strict=True)
-        self._scan = Scan(*(np.concatenate([known, new[rows]]) for known, new in parts))
+        self._scan = Scan(*(np.concatenate(pair) for pair in parts))
+        return codes if all_new and not lower else self._look_up(items)
 
     def _request(self, codes: np.ndarray) -> Request:
         numbers = codes >> 1
@@ -154,7 +187,7 @@ class KnownSequences:
         asked = asked._replace(lower_case=(codes & 1).astype(bool))
         return Request(
             sequences=list(map(self._sequences.__getitem__, distinct.tolist())),
-            digests=list(map(self._digests.__getitem__, distinct.tolist())),
+            digests=self._digests[distinct],
             lengths=self._scan.lengths[distinct],
             rows=rows,
             counts=count_features(asked, n_distinct=len(distinct)),

@@ -226,6 +226,12 @@ def sequence_digest(sequence: str) -> bytes:
     return blake2b(sequence.encode("ascii"), digest_size=16).digest()
 
 
+def sequence_digests(sequences: Iterable[str]) -> bytes:
+    """Return the digests of sequences, one behind the other."""
+    encoded = map(str.encode, sequences)
+    return b"".join([blake2b(content, digest_size=16).digest() for content in encoded])
+
+
 def count_sequence_features(sequences: Any) -> dict[str, int]:
     """Count what a policy applies to, for reports.
 

@@ -92,9 +92,15 @@ def test_it_pickles_as_its_path(cache, vectors):
 
 
 @pytest.mark.parametrize("damage", ["bit", "zeros", "cut", "swapped", "gone"])
-def test_damaged_vectors_are_computed_again(damage, checkpoint, proteins, cache):
+@pytest.mark.parametrize("mapped", [True, False])
+def test_damaged_vectors_are_computed_again(
+    damage, mapped, checkpoint, proteins, cache, monkeypatch
+):
     embedder = ESMEmbedder(checkpoint, cache=cache)
     expected = embedder.fit_transform(proteins)
+    if mapped:  # the file is held open and the index remembered while it is damaged
+        monkeypatch.setattr("esmlearn.embedding._cache_vectors._MANY", 0)
+        np.testing.assert_array_equal(embedder.transform(proteins), expected)
     (file,) = cache.directory.glob("*.f32")
     data = np.fromfile(file, dtype=np.uint32)
     row = 32
@@ -117,9 +123,41 @@ def test_damaged_vectors_are_computed_again(damage, checkpoint, proteins, cache)
     assert embedder.n_computed_ == 0
 
 
+def test_what_is_written_is_seen_by_who_has_read_before(cache, vectors, monkeypatch):
+    monkeypatch.setattr("esmlearn.embedding._cache_vectors._MANY", 0)
+    for number in (1, 2, 3):
+        cache.put("space", DIGESTS[number - 1 : number], vectors[number - 1 : number])
+        for _ in range(2):
+            found, read = cache.get("space", DIGESTS, width=8)
+            assert found.tolist() == [number > i for i in range(3)]
+            np.testing.assert_array_equal(read[:number], vectors[:number])
+    cache.prune(2 * 8 * 4)
+    assert cache.get("space", DIGESTS, width=8)[0].sum() == 2
+    cache.clear()
+    cache.put("space", DIGESTS[:1], vectors[2:])
+    found, read = cache.get("space", DIGESTS, width=8)
+    np.testing.assert_array_equal(read[found], vectors[2:])
+
+
+@pytest.mark.parametrize("many", [True, False])
+@pytest.mark.parametrize("column", ["digest", "first", "checksum"])
+def test_an_entry_that_is_none_is_one_clear_error(many, column, cache, vectors, monkeypatch):
+    monkeypatch.setattr("esmlearn.embedding._cache_vectors._MANY", 0 if many else 1000)
+    cache.put("space", DIGESTS, vectors)
+    value = DIGESTS[0][:-1] if column == "digest" else "1e"
+    cache._connection().execute(
+        f"UPDATE vector SET {column} = ? WHERE digest = ?", (value, DIGESTS[0])
+    )
+    if column == "digest" and not many:
+        assert cache.get("space", DIGESTS, width=8)[0].tolist() == [False, True, True]
+        return
+    with pytest.raises(CacheError, match=r"an entry is none.*Delete the folder"):
+        cache.get("space", DIGESTS, width=8)
+
+
 def test_a_checksum_belongs_to_one_sequence():
     values = np.ones((2, 4), dtype=np.float32)
-    a, b = checksums(values, np.array([1, 2], dtype=np.uint64))
+    a, b = checksums(values, np.array([[1, 0], [2, 0]], dtype=np.uint64))
     assert a != b
 
 

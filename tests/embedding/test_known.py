@@ -26,13 +26,26 @@ def test_every_request_is_answered_as_if_it_were_the_first(requests, limit):
         request = table.ask(X)
         upper = check_sequences(X)
         assert request.sequences == list(dict.fromkeys(upper))
-        assert request.digests == [sequence_digest(s) for s in request.sequences]
+        assert request.digests.tolist() == [sequence_digest(s) for s in request.sequences]
         assert request.lengths.tolist() == [len(s) for s in request.sequences]
         assert request.counts == count_sequence_features(X)
         if request.rows is None:
             assert request.sequences == upper
         else:
             assert [request.sequences[row] for row in request.rows] == upper
+
+
+def test_a_request_that_comes_again_is_answered_with_the_same_arrays(monkeypatch):
+    table = KnownSequences()
+    fold = ["MKV", "gshm", "MKV"]
+    first = table.ask(fold)
+    for again in (fold, tuple(fold), np.array(fold), np.array(fold, dtype=object)):
+        assert table.ask(again) is first
+    assert table.ask(["MKV", "GSHM", "MKV"]) is not first  # of which none is in lower case
+    monkeypatch.setattr("esmlearn.embedding._known._MAX_ANSWERED", 4)
+    table.ask(["AAA", "CCC"])
+    assert table.ask(fold) is not first
+    assert table.ask(fold).counts == first.counts
 
 
 def test_a_request_beyond_the_limit_is_answered_and_not_kept():

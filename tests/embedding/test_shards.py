@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from esmlearn.embedding import EmbeddingCache, ESMEmbedder, write_untrained_checkpoint
+from esmlearn.embedding._digests import Digests
 from esmlearn.embedding._member import resolve_members
 from esmlearn.embedding._runtime import release_models
 from esmlearn.embedding._shards import MAX_TRIES, _Ledger, run_shards
@@ -236,4 +237,4 @@ def test_workers_refuse_other_weights_than_those_meant(change, tmp_path, many):
         path.unlink()
     release_models()
     with pytest.raises(CheckpointError, match="same file"):
-        job.run(many, [sequence_digest(s) for s in many])
+        job.run(many, Digests.of([sequence_digest(s) for s in many]))
