@@ -32,7 +32,7 @@ READER = Path(__file__).with_name("_embed_cache_reader.py")
 
 
 def fill(folder, model, sequences, width):
-    """Write vectors into a cache, longest protein first as computing does, and into a .npy file."""
+    """Write vectors into a cache as computing does, and into a .npy file."""
     vectors = np.random.default_rng(0).normal(size=(len(sequences), width)).astype(np.float32)
     np.save(folder / "plain.npy", vectors)
     (folder / "sequences.json").write_text(json.dumps(sequences))
@@ -42,6 +42,18 @@ def fill(folder, model, sequences, width):
         for start in range(0, len(order), 1000):
             block = order[start : start + 1000]
             cache.put(space, [sequence_digest(sequences[i]) for i in block], vectors[block])
+        cache.arrange(space, [sequence_digest(s) for s in sequences])
+    for file in [folder / "plain.npy", *(folder / "warm").glob("*.f32")]:
+        _read_from_disk(file)
+
+
+def _read_from_disk(path):
+    """Have the pages of a file in memory as reading brings them, not as writing left them."""
+    with open(path, "r+b") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        while file.read(1 << 20):
+            pass
 
 
 def warm(folder, sequences, width, repeats, processes):

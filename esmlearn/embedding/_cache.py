@@ -280,6 +280,36 @@ class EmbeddingCache(CacheVectors):
         with self._refuse_damage():
             return upkeep.prune(self, max_bytes)
 
+    def arrange(self, fingerprint: str, digests: Sequence[bytes] | Digests) -> bool:
+        """Rewrite a space's file in the order in which it is asked for, where that pays.
+
+        Vectors are computed longest protein first, and read best in the order in which they lie.
+        Nothing is rewritten unless half of the space is asked for and a tenth of it lies astray.
+        Processes that read meanwhile find everything; the file is on disk twice while it is
+        rewritten.
+
+        Parameters
+        ----------
+        fingerprint : str
+            The space.
+        digests : sequence of bytes
+            Digests of distinct sequences, in the order in which they will be asked for.
+
+        Returns
+        -------
+        rewritten : bool
+            False where it does not pay, or the cache is read-only or the disk full.
+        """
+        self._connection()
+        if self._read_only:
+            return False
+        try:
+            with self._refuse_damage():
+                return upkeep.arrange(self, fingerprint, Digests.of(digests))
+        except (sqlite3.OperationalError, OSError) as error:
+            logger.warning("the embedding cache was not rearranged (%s)", error)
+            return False
+
     def export_to(self, folder: str | os.PathLike[str]) -> int:
         """Copy every undamaged vector into a new cache, while others may write here.
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from esmlearn.embedding._cache_vectors import new_file
+from esmlearn.embedding._digests import Digests
 from esmlearn.embedding._index import transaction
+from esmlearn.embedding._lookup import Lookup
 from esmlearn.embedding._store import map_numbers
 from esmlearn.exceptions import CacheError
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 _BLOCK = 4096  # vectors in memory at once
 _FLOAT = 4  # bytes
+_ASTRAY = 0.1  # share of steps back in a file from which rewriting it pays
+
+_MOVE = "UPDATE vector SET first = ? WHERE space = ? AND digest = ?"
 
 Entry = tuple[bytes, int, int, int]  # digest, first, size, checksum
 
@@ -135,9 +140,12 @@ def _with_gaps(connection: sqlite3.Connection) -> list[tuple[int, str, str]]:
 def _rewrite(connection: sqlite3.Connection, space: int, source: Path, target: BinaryIO) -> None:
     """Copy what the index names, without gaps, and tell the index where it is now."""
     stored, end = map_numbers(source), 0
-    for block in _blocks(connection, space):
+    # sorted as a whole before the first comes, so that what is changed meanwhile is not met
+    query = "SELECT digest, first, size FROM vector WHERE space = ? ORDER BY first"
+    cursor = connection.execute(query, (space,))
+    while block := cursor.fetchmany(_BLOCK):
         moved = []
-        for digest, first, size, _ in block:
+        for digest, first, size in block:
             values = stored[first : first + size]
             if len(values) < size:  # cut off: reading it would show it as damaged
                 connection.execute(
@@ -147,10 +155,63 @@ def _rewrite(connection: sqlite3.Connection, space: int, source: Path, target: B
             target.write(memoryview(np.ascontiguousarray(values)).cast("B"))
             moved.append((end, space, digest))
             end += size
-        connection.executemany("UPDATE vector SET first = ? WHERE space = ? AND digest = ?", moved)
+        connection.executemany(_MOVE, moved)
     target.flush()
     os.fsync(target.fileno())  # the old file is deleted next
     connection.execute("UPDATE space SET n_floats = ? WHERE id = ?", (end, space))
+
+
+# Arranging ---------------------------------------------------------------------------------------
+
+
+def arrange(cache: "EmbeddingCache", fingerprint: str, digests: Digests) -> bool:
+    """See EmbeddingCache.arrange."""
+    with transaction(cache._connection()) as connection:
+        space = cache._space(fingerprint)
+        if space is None:
+            return False
+        lookup = Lookup.of_space(connection, space.id)
+        order = _order(lookup, digests)
+        stored = map_numbers(cache._numbers(space.file))
+        if order is None or lookup.entries[:, :2].sum(axis=1).max() > len(stored):
+            return False  # what is cut off is for reading to find
+        name, width = new_file(fingerprint), int(lookup.entries[0, 1])
+        try:
+            with open(cache._numbers(name), "xb", opener=_private) as target:
+                rows = stored[: len(stored) // width * width].reshape(-1, width)
+                starts = lookup.entries[order, 0] // width
+                for begin in range(0, len(starts), _BLOCK):
+                    target.write(memoryview(rows[starts[begin : begin + _BLOCK]]).cast("B"))
+                target.flush()
+                os.fsync(target.fileno())
+            names = lookup.digests[order].tolist()
+            moved = ((width * place, space.id, name) for place, name in enumerate(names))
+            connection.executemany(_MOVE, moved)
+            connection.execute(
+                "UPDATE space SET file = ?, n_floats = ? WHERE id = ?",
+                (name, width * len(order), space.id),
+            )
+        except BaseException:
+            with suppress(OSError):
+                cache._numbers(name).unlink(missing_ok=True)
+            raise
+    _sweep(cache)
+    return True
+
+
+def _order(lookup: Lookup, digests: Digests) -> np.ndarray | None:
+    """Return entries in the order in which they are asked for, None where little is astray."""
+    asked = lookup.find(digests)
+    asked = asked[asked >= 0]
+    firsts, sizes = lookup.entries[:, 0], lookup.entries[:, 1]
+    if len(asked) < 2 or 2 * len(asked) < len(lookup):
+        return None
+    if (sizes != sizes[0]).any() or (firsts % sizes[0]).any():
+        return None
+    if (np.diff(firsts[asked]) < 0).mean() < _ASTRAY:
+        return None
+    others = np.setdiff1d(np.arange(len(lookup)), asked)
+    return np.concatenate([asked, others[np.argsort(firsts[others])]])
 
 
 # Copying -----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from esmlearn.embedding._shards import run_shards
 from esmlearn.utils._progress import progress_bar
 
 _SPECIAL_TOKENS = 2
+_MANY = 5000  # vectors computed at once, from which their order on disk matters
 _POLL_SECONDS = (0.02, 0.5)
 
 
@@ -81,6 +82,8 @@ class Job:
         self.n_cached = int(found.sum())
         if not found.all():
             self._complete(sequences, digests, np.flatnonzero(~found).tolist(), vectors)
+            if self.width is not None and self.n_computed >= _MANY:
+                self.cache.arrange(self.fingerprint, digests)
         return vectors
 
     def _empty(self, number: int) -> Any:

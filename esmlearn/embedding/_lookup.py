@@ -34,15 +34,18 @@ class Lookup:
     ----------
     entries : ndarray of int64 of shape (n, 4)
         As given, in the order of the digests.
+    digests : Digests
+        As given, but sorted.
     words : ndarray of uint64 of shape (n, 2)
-        The digests as Digests.words, in order.
+        Those of the digests.
     numbers : NumberFile
         The file that the entries tell of.
     """
 
     def __init__(self, digests: Digests, entries: np.ndarray, *, is_whole: bool = False) -> None:
         order = np.argsort(digests.words[:, 0], kind="stable")
-        self.words, self.entries = digests.words[order], entries[order]
+        self.digests, self.entries = digests[order], entries[order]
+        self.words = self.digests.words
         self.is_whole, self.numbers = is_whole, NumberFile()
         self._first = np.ascontiguousarray(self.words[:, 0])
         self._found: WeakKeyDictionary[Digests, np.ndarray] = WeakKeyDictionary()

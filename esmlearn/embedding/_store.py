@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-_BLOCK_BYTES = 1 << 20  # stays in the processor's cache between copying and summing
+_BLOCK_BYTES = 1 << 21  # stays in the processor's cache between summing and copying
 
 
 def checksums(values: np.ndarray, words: np.ndarray) -> np.ndarray:
@@ -114,19 +114,28 @@ def read_rows(
     step = max(1, _BLOCK_BYTES // (4 * width))
     for begin in range(0, len(usable), step):
         block = slice(begin, begin + step)
-        sums[block] = _sums(_copy(matrix, starts[block], targets[block], out))
+        sums[block] = _copy(matrix, starts[block], targets[block], out)
     good[usable] = _mix(sums, words[usable]) == table[usable, 2]
     return good
 
 
 def _copy(matrix: np.ndarray, starts: np.ndarray, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """Copy rows of `matrix` to ascending `rows` of `out`, and return them."""
-    if rows[-1] - rows[0] == len(rows) - 1:  # side by side: straight to where they belong
-        target = out[rows[0] : rows[-1] + 1]
-        return np.take(matrix, starts, axis=0, out=target, mode="clip")
-    values = matrix[starts]
-    out[rows] = values
-    return values
+    """Copy rows of `matrix` to ascending `rows` of `out`, and return their sums."""
+    if not _side_by_side(rows):
+        values = matrix[starts]
+        out[rows] = values
+        return _sums(values)
+    target = out[rows[0] : rows[-1] + 1]
+    if _side_by_side(starts):  # summing first brings them into the processor's cache
+        values = matrix[starts[0] : starts[-1] + 1]
+        sums = _sums(values)
+        target[:] = values
+        return sums
+    return _sums(np.take(matrix, starts, axis=0, out=target, mode="clip"))
+
+
+def _side_by_side(rows: np.ndarray) -> bool:
+    return bool(rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all())
 
 
 def read_arrays(

@@ -376,3 +376,72 @@ def test_another_account_reads_what_it_may_not_write(cache, tmp_path):
     )
     assert process.returncode == 0, process.stderr
     assert process.stdout.strip() == str(rows(0)[0].tolist())
+
+
+# Arranging ---------------------------------------------------------------------------------------
+
+
+def places(cache):
+    query = "SELECT digest, first FROM vector"
+    return {d: first // WIDTH for d, first in cache._connection().execute(query)}
+
+
+def test_vectors_lie_in_the_order_in_which_they_are_asked_for(cache):
+    for n in range(9, -1, -1):  # as computing does: longest first
+        cache.put("space", digests(n), rows(n))
+    cache.put("other", digests(1), rows(1))
+    (before,) = cache.directory.glob("space-*.f32")
+    reader = EmbeddingCache(cache.directory)
+    assert held(reader, range(10)) == list(range(10))
+    assert cache.arrange("space", digests(2, 3, 4, 5, 6, 20))
+    assert not before.exists()
+    # then what was not asked for, as it lay
+    order = [2, 3, 4, 5, 6, 9, 8, 7, 1, 0]
+    assert [places(cache)[d] for d in digests(*order)] == list(range(10))
+    for one in (cache, reader):
+        assert held(one, range(10)) == list(range(10))
+    assert cache.verify() == {"n_vectors": 11, "n_damaged": 0, "n_orphans": 0}
+    cache.put("space", digests(10), rows(10))
+    assert held(cache, range(11)) == list(range(11))
+    cache.prune(8 * BYTES)
+    left = sorted(places(cache).values())
+    assert left == list(range(len(left)))
+    reader.close()
+
+
+@pytest.mark.parametrize("why", ["in order", "too few", "no space", "sizes", "cut off"])
+def test_a_file_is_not_rewritten_in_vain(why, cache):
+    cache.put("space", digests(*range(9, -1, -1)), rows(*range(9, -1, -1)))
+    asked = {"in order": range(9, -1, -1), "too few": range(4)}.get(why, range(10))
+    if why == "sizes":
+        cache.put("space", digests(10), [np.ones(3, np.float32)])
+    (file,) = cache.directory.glob("*.f32")
+    if why == "cut off":
+        os.truncate(file, 5 * BYTES)
+    assert not cache.arrange("none" if why == "no space" else "space", digests(*asked))
+    assert list(cache.directory.glob("*.f32")) == [file]
+
+
+def test_a_disk_that_is_full_leaves_the_order_as_it_was(cache, monkeypatch):
+    cache.put("space", digests(*range(9, -1, -1)), rows(*range(9, -1, -1)))
+    (file,) = cache.directory.glob("*.f32")
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("esmlearn.embedding._cache_upkeep.os.fsync", full)
+    assert not cache.arrange("space", digests(*range(10)))
+    assert list(cache.directory.glob("*.f32")) == [file]
+    assert held(cache, range(10)) == list(range(10))
+
+
+def test_what_is_computed_lies_in_the_order_of_the_request(checkpoint, cache, monkeypatch):
+    monkeypatch.setattr("esmlearn.embedding._compute._MANY", 5)
+    proteins = ["MKTAYIAKQR"[: 3 + i] * (i + 1) for i in range(7)]
+    embedder = ESMEmbedder(checkpoint, cache=cache)
+    expected = embedder.transform(proteins)
+    query = "SELECT digest FROM vector ORDER BY first"
+    lie = [d for (d,) in cache._connection().execute(query)]
+    assert lie == [sequence_digest(p) for p in proteins]
+    np.testing.assert_array_equal(embedder.transform(proteins), expected)
+    assert embedder.n_computed_ == 0
