@@ -382,14 +382,14 @@ def test_another_account_reads_what_it_may_not_write(cache, tmp_path):
 
 
 def places(cache):
-    query = "SELECT digest, first FROM vector"
+    query = "SELECT digest, first FROM vector JOIN space ON id = space WHERE fingerprint = 'space'"
     return {d: first // WIDTH for d, first in cache._connection().execute(query)}
 
 
 def test_vectors_lie_in_the_order_in_which_they_are_asked_for(cache):
     for n in range(9, -1, -1):  # as computing does: longest first
         cache.put("space", digests(n), rows(n))
-    cache.put("other", digests(1), rows(1))
+    cache.put("other", digests(30), rows(30))
     (before,) = cache.directory.glob("space-*.f32")
     reader = EmbeddingCache(cache.directory)
     assert held(reader, range(10)) == list(range(10))
