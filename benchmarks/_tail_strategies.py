@@ -81,14 +81,17 @@ def two_stages(edge: float, first: str) -> dict[str, tuple[TwoStageRegressor, An
     here = {"regions": [edge], "rare": [1], "random_state": 0}
     more = RegionOverSampler("random", level=300, **here)
     kinds = {"": ("all", None), " on usual rows": ("usual", None), " + random": ("all", more)}
-    return {
+    here["classifier"] = first_stage(first)
+    made = {
         f"two stages{kind}{named}, {beta if isinstance(beta, str) else f'beta {beta}'}": (
-            TwoStageRegressor(classifier=first_stage(first), beta=beta, fit_usual_on=rows, **here),
+            TwoStageRegressor(beta=beta, fit_usual_on=rows, **here),
             sampler,
         )
         for kind, (rows, sampler) in kinds.items()
         for beta in BETAS
     }
+    made[f"two stages{named}, ensemble, break-even"] = TwoStageRegressor(ensemble=3, **here), None
+    return made
 
 
 def losses(name: str) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,9 @@ import warnings
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 from sklearn.metrics import precision_recall_curve
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 
@@ -14,22 +16,61 @@ from esmlearn.utils._random import random_generator
 BREAK_EVEN = "break-even"
 
 
-def held_out_threshold(
+class FoldClassifiers:
+    """The classifiers of all folds, whose mean score is that of a new row.
+
+    Parameters
+    ----------
+    classifiers : list of classifier
+        Fitted classifiers.
+    """
+
+    def __init__(self, classifiers: list[Any]) -> None:
+        self.classifiers = classifiers
+
+    def decision_function(self, X: NDArray) -> NDArray:
+        """Mean of the scores of the positive class."""
+        return np.mean([positive_scores(one, X) for one in self.classifiers], axis=0)
+
+
+def fit_on_folds(
     classifier: Any,
     X: NDArray,
     inside: NDArray,
     *,
     splits: list[tuple[NDArray, NDArray]],
-    beta: float | str,
     n_jobs: int | None,
-) -> float:
-    """Threshold of a classifier's scores, from those of rows that it was not fitted on."""
-    scores = cross_val_predict(
-        classifier, X, inside, cv=splits, method=_score_method(classifier), n_jobs=n_jobs
+) -> tuple[FoldClassifiers, NDArray]:
+    """Fit a classifier per fold; return them, and each row's mean score by those without it."""
+    fitted = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_clone)(classifier, X[train], inside[train]) for train, _ in splits
     )
+    scores, times = np.zeros(len(inside)), np.zeros(len(inside))
+    for one, (_, test) in zip(fitted, splits, strict=True):
+        scores[test] += positive_scores(one, X[test])
+        times[test] += 1
+    return FoldClassifiers(fitted), scores / times
+
+
+def fit_on_all(
+    classifier: Any,
+    X: NDArray,
+    inside: NDArray,
+    *,
+    splits: list[tuple[NDArray, NDArray]],
+    n_jobs: int | None,
+) -> tuple[Any, NDArray]:
+    """Fit a classifier; return it, and each row's score by one of its kind without the row."""
+    method = _score_method(classifier)
+    scores = cross_val_predict(classifier, X, inside, cv=splits, method=method, n_jobs=n_jobs)
+    return classifier.fit(X, inside), _positive(scores)
+
+
+def threshold(y_true: NDArray, scores: NDArray, *, beta: float | str) -> float:
+    """Score from which on a row is called positive, by the rule that `beta` names."""
     if beta == BREAK_EVEN:
-        return break_even_threshold(inside, _positive(scores))
-    return best_threshold(inside, _positive(scores), beta=float(beta))
+        return break_even_threshold(y_true, scores)
+    return best_threshold(y_true, scores, beta=float(beta))
 
 
 def best_threshold(y_true: NDArray, scores: NDArray, *, beta: float) -> float:
@@ -82,6 +123,10 @@ def threshold_splits(
 def positive_scores(classifier: Any, X: NDArray) -> NDArray:
     """Scores of the positive class by a fitted classifier."""
     return _positive(getattr(classifier, _score_method(classifier))(X))
+
+
+def _fit_clone(classifier: Any, X: NDArray, y: NDArray) -> Any:
+    return clone(classifier).fit(X, y)
 
 
 def _score_method(classifier: Any) -> str:

@@ -123,6 +123,39 @@ def test_threshold_is_chosen_on_rows_that_the_classifier_has_not_seen(data):
     assert model.thresholds_[1] < np.sort(by_heart)[-inside.sum()]
 
 
+def test_an_ensemble_scores_training_rows_by_the_classifiers_that_have_not_seen_them(data):
+    X, y = data
+    inside = y >= 65
+    model = TwoStageRegressor(
+        classifier=LogisticRegression(), regions=[65.0], rare=[1], ensemble=2, random_state=0
+    ).fit(X, y)
+    generator = np.random.RandomState(0)
+    held_out, fitted = np.zeros(len(y)), []
+    for _ in range(2):
+        for train, test in StratifiedKFold(5, shuffle=True, random_state=generator).split(
+            X, inside
+        ):
+            fitted.append(LogisticRegression().fit(X[train], inside[train]))
+            held_out[test] += fitted[-1].decision_function(X[test]) / 2
+    assert_allclose(model.thresholds_[1], np.sort(held_out)[-inside.sum()])
+    mean = np.mean([one.decision_function(X) for one in fitted], axis=0)
+    assert_array_equal(model.predict_region(X) == 1, mean >= model.thresholds_[1])
+    again = pickle.loads(pickle.dumps(model))
+    assert_array_equal(again.predict(X), model.predict(X))
+    apart = clone(model).set_params(n_jobs=2).fit(X, y)
+    assert_array_equal(apart.predict(X), model.predict(X))
+
+
+def test_an_ensemble_of_probabilities_keeps_groups_apart(data):
+    X, y = data
+    groups = np.arange(len(y)) // 4
+    model = TwoStageRegressor(
+        classifier=RandomForestClassifier(5), regions=[65.0], rare=[1], ensemble=1, random_state=0
+    ).fit(X, y, groups=groups)
+    assert len(model.classifiers_[1].classifiers) == 5
+    assert 0 < model.thresholds_[1] < 1
+
+
 @pytest.mark.parametrize("beta", [0, -1, "even", None])
 def test_bad_beta(data, beta):
     with pytest.raises(ValueError, match="beta"):
