@@ -54,6 +54,7 @@ TRUSTED_TYPES = frozenset(
         "esmlearn.over_sampling._region_under_sampler.RegionUnderSampler",
         "esmlearn.over_sampling._regions.TargetRegions",
         "esmlearn.over_sampling._relevance_sampler.RelevanceSampler",
+        "esmlearn.over_sampling._thresholds.FoldClassifiers",
         "esmlearn.over_sampling._two_stage.TwoStageRegressor",
         "esmlearn.pipeline.Pipeline",
         "esmlearn.study._baselines.RegionLogisticRegression",

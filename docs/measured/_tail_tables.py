@@ -77,8 +77,9 @@ ON_SEEDS = {
     "quantile 0.9": "quantile loss, 0.9",
     "two stages, break-even": "`TwoStageRegressor`",
     "two stages, histogram, break-even": "`TwoStageRegressor`, boosted classifier",
-    "two stages, histogram, beta 1.0": "the same, beta 1",
-    "two stages, histogram, beta 0.5": "the same, beta 0.5",
+    "two stages, histogram, ensemble, break-even": "the same, `ensemble=3`",
+    "two stages, histogram, beta 1.0": "boosted classifier, beta 1",
+    "two stages, histogram, beta 0.5": "boosted classifier, beta 0.5",
     "two stages + random, break-even": "`TwoStageRegressor` and copies, +300 %",
 }
 

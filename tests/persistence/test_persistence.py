@@ -234,6 +234,7 @@ def test_of_a_search_the_best_estimator_is_saved(tmp_path, checkpoint, targets):
     [
         [DenseWeightRegressor(Ridge())],
         [TwoStageRegressor(regions=REGIONS, classifier=LogisticRegression(), random_state=0)],
+        [TwoStageRegressor(regions=REGIONS, ensemble=2, cv=3, random_state=0)],
         [GaussianNoiseOverSampler(regions=REGIONS, random_state=0), Ridge()],
         [RegionUnderSampler(regions=REGIONS, random_state=0), Ridge()],
         [RelevanceSampler(regions=REGIONS, random_state=0), Ridge()],
