@@ -150,7 +150,7 @@ class Trainer:
         """
         batches = [batch for _, (batch, *_) in islice(self.batches(), 2)]
         given = [tensors(self.device, batch.tokens)[0].long() for batch in batches]
-        with torch.autocast("cuda", dtype=torch.bfloat16):
+        with torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16):
             expected = [self.model(tokens).detach() for tokens in given]
             self.model.compile(dynamic=True)
             found = [self.model(tokens).detach() for tokens in given]

@@ -110,7 +110,7 @@ def parse_arguments() -> argparse.Namespace:
         command.set_defaults(action=action)
         command.add_argument("run", type=Path)
         command.add_argument("--corpus", type=Path, required=True)
-        command.add_argument("--labels", type=Path, help="default: masked residues alone")
+        command.add_argument("--labels", type=Path, help="genomes; default: none are told")
         command.add_argument("--device", default="cpu")
         command.add_argument("--threads", type=int, default=2)
         command.add_argument("--until-step", type=int)

@@ -148,6 +148,19 @@ def test_labelled_sequences_are_the_share_asked_for(corpus):
     assert np.isin(rows, few.labelled).mean() == pytest.approx(0.75)
 
 
+def test_a_model_that_is_compiled_into_another_one_is_refused(corpus, monkeypatch):
+    trainer = Trainer(SETTINGS, corpus)
+    monkeypatch.setattr(MaskedLanguageModel, "compile", lambda self, **_: None)
+    trainer._compile()
+
+    def compile_wrongly(model, **_):
+        model.norm.weight.data.mul_(1.2)
+
+    monkeypatch.setattr(MaskedLanguageModel, "compile", compile_wrongly)
+    with pytest.raises(RuntimeError, match=r"differ by 0\.2\d* of their size"):
+        trainer._compile()
+
+
 def test_labels_of_another_run_are_refused(corpus, labels):
     other = dataclasses.replace(labels, description={"of": "charge"})
     state = Trainer(PAIRS, corpus, labels).state()
