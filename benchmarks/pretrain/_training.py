@@ -291,6 +291,11 @@ class Trainer:
         )
 
 
+def rounded(losses: dict[str, float]) -> dict[str, float]:
+    """The losses as they are reported."""
+    return {name: round(loss, 4) for name, loss in losses.items()}
+
+
 def save_atomically(path: Path, state: dict) -> None:
     """Replace the file at once, so that a kill at any moment leaves a whole one."""
     partial = path.with_suffix(".partial")
@@ -377,8 +382,7 @@ class Run:
     def _report(self, losses: list[dict[str, Tensor]]) -> None:
         progress = self.trainer.progress
         means = {
-            name: round(float(torch.stack([step[name] for step in losses]).mean()), 4)
-            for name in losses[0]
+            name: float(torch.stack([step[name] for step in losses]).mean()) for name in losses[0]
         }
         self._read_clock()  # after the means, which wait for the device
         row = {
@@ -387,11 +391,10 @@ class Run:
             "seconds": round(progress.seconds, 1),
             "cpu_seconds": round(progress.cpu_seconds, 1),
             "learning_rate": self.trainer.settings.rate_at(progress.step - 1),
-            "training_loss": means,
+            "training_loss": rounded(means),
         }
         if progress.step % self.validate_every == 0:
-            held_out = self.trainer.held_out_losses()
-            row["held_out_loss"] = {name: round(loss, 4) for name, loss in held_out.items()}
+            row["held_out_loss"] = rounded(self.trainer.held_out_losses())
         progress.curve.append(row)
         logger.info("%s", json.dumps(row))
         self._restart_clock()

@@ -23,7 +23,7 @@ from benchmarks._report import machine, write_result
 from benchmarks.pretrain._corpus import Corpus
 from benchmarks.pretrain._labels import GenomeLabels
 from benchmarks.pretrain._model import Architecture
-from benchmarks.pretrain._training import OBJECTIVES, Settings, Trainer
+from benchmarks.pretrain._training import OBJECTIVES, Settings, Trainer, rounded
 
 logger = logging.getLogger("compare_sizes")
 
@@ -42,12 +42,8 @@ def train_for(trainer: Trainer, cpu_seconds: float) -> None:
     trainer.settings = dataclasses.replace(
         trainer.settings, cooldown_start=done, cooldown_steps=cooldown
     )
-    for _, batch in islice(batches, cooldown):
-        trainer.train_step(batch)
-
-
-def _rounded(losses: dict[str, float]) -> dict[str, float]:
-    return {name: round(loss, 4) for name, loss in losses.items()}
+    for _, step in islice(batches, cooldown):
+        trainer.train_step(step)
 
 
 def measure(trainer: Trainer, cpu_seconds: float) -> dict[str, object]:
@@ -64,8 +60,8 @@ def measure(trainer: Trainer, cpu_seconds: float) -> dict[str, object]:
         "steps": trainer.progress.step,
         "residues": trainer.progress.residues,
         "residues_per_cpu_second": round(trainer.progress.residues / used),
-        "held_out_loss_at_the_start": _rounded(before),
-        "held_out_loss": _rounded(trainer.held_out_losses()),
+        "held_out_loss_at_the_start": rounded(before),
+        "held_out_loss": rounded(trainer.held_out_losses()),
     }
 
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -99,13 +99,32 @@ def prune(cache: "EmbeddingCache", max_bytes: int) -> dict[str, int]:
     with transaction(cache._connection()) as connection:
         removed = _forget_oldest(connection, max_bytes)
         for space, fingerprint, file in _with_gaps(connection):
-            name = new_file(fingerprint)
-            with open(cache._numbers(name), "xb", opener=_private) as target:
+            with _new_numbers(cache, connection, space, fingerprint) as target:
                 _rewrite(connection, space, cache._numbers(file), target)
-            connection.execute("UPDATE space SET file = ? WHERE id = ?", (name, space))
     _sweep(cache)
     left = n_bytes(cache)
     return {"n_removed": removed, "n_bytes": left, "n_freed": before - left}
+
+
+@contextmanager
+def _new_numbers(
+    cache: "EmbeddingCache", connection: sqlite3.Connection, space: int, fingerprint: str
+) -> Iterator[BinaryIO]:
+    """Open a new file of numbers for a space, which the index names when it is on disk."""
+    name = new_file(fingerprint)
+    try:
+        with open(cache._numbers(name), "xb", opener=_private) as target:
+            yield target
+            target.flush()
+            os.fsync(target.fileno())  # the old file is deleted next
+            n_floats = target.tell() // _FLOAT
+        connection.execute(
+            "UPDATE space SET file = ?, n_floats = ? WHERE id = ?", (name, n_floats, space)
+        )
+    except BaseException:
+        with suppress(OSError):
+            cache._numbers(name).unlink(missing_ok=True)
+        raise
 
 
 def _private(path: str, flags: int) -> int:
@@ -156,9 +175,6 @@ def _rewrite(connection: sqlite3.Connection, space: int, source: Path, target: B
             moved.append((end, space, digest))
             end += size
         connection.executemany(_MOVE, moved)
-    target.flush()
-    os.fsync(target.fileno())  # the old file is deleted next
-    connection.execute("UPDATE space SET n_floats = ? WHERE id = ?", (end, space))
 
 
 # Arranging ---------------------------------------------------------------------------------------
@@ -175,26 +191,15 @@ def arrange(cache: "EmbeddingCache", fingerprint: str, digests: Digests) -> bool
         stored = map_numbers(cache._numbers(space.file))
         if order is None or lookup.entries[:, :2].sum(axis=1).max() > len(stored):
             return False  # what is cut off is for reading to find
-        name, width = new_file(fingerprint), int(lookup.entries[0, 1])
-        try:
-            with open(cache._numbers(name), "xb", opener=_private) as target:
-                rows = stored[: len(stored) // width * width].reshape(-1, width)
-                starts = lookup.entries[order, 0] // width
-                for begin in range(0, len(starts), _BLOCK):
-                    target.write(memoryview(rows[starts[begin : begin + _BLOCK]]).cast("B"))
-                target.flush()
-                os.fsync(target.fileno())
-            names = lookup.digests[order].tolist()
-            moved = ((width * place, space.id, name) for place, name in enumerate(names))
-            connection.executemany(_MOVE, moved)
-            connection.execute(
-                "UPDATE space SET file = ?, n_floats = ? WHERE id = ?",
-                (name, width * len(order), space.id),
-            )
-        except BaseException:
-            with suppress(OSError):
-                cache._numbers(name).unlink(missing_ok=True)
-            raise
+        width = int(lookup.entries[0, 1])
+        rows = stored[: len(stored) // width * width].reshape(-1, width)
+        starts = lookup.entries[order, 0] // width
+        with _new_numbers(cache, connection, space.id, fingerprint) as target:
+            for begin in range(0, len(starts), _BLOCK):
+                target.write(memoryview(rows[starts[begin : begin + _BLOCK]]).cast("B"))
+        names = lookup.digests[order].tolist()
+        moved = ((width * place, space.id, name) for place, name in enumerate(names))
+        connection.executemany(_MOVE, moved)
     _sweep(cache)
     return True
 

@@ -49,8 +49,7 @@ def lost_rows(
     adjacency: csr_array, rows: NDArray[np.int64], fold: NDArray[np.intp], limit: float
 ) -> float:
     """Return the rows set aside, and those of a component that no fold can hold in addition."""
-    kept = fold >= 0
-    component = connected_components(adjacency[kept][:, kept], directed=False)[1]
+    kept, component = _kept_components(adjacency, fold)
     largest = np.bincount(component, weights=rows[kept]).max()
     return float(rows[~kept].sum() + max(largest - limit, 0))
 
@@ -95,8 +94,15 @@ def _dealt_again(
     adjacency: csr_array, counts: NDArray[np.int64], fold: NDArray[np.intp], deal: Deal
 ) -> NDArray[np.intp]:
     """Return folds of the components of what is kept."""
-    kept = fold >= 0
-    component = connected_components(adjacency[kept][:, kept], directed=False)[1]
+    kept, component = _kept_components(adjacency, fold)
     fold = np.full(len(fold), -1, dtype=np.intp)
     fold[kept] = deal(component, counts[kept])
     return fold
+
+
+def _kept_components(
+    adjacency: csr_array, fold: NDArray[np.intp]
+) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Return which nodes are kept, and the components of these."""
+    kept = fold >= 0
+    return kept, connected_components(adjacency[kept][:, kept], directed=False)[1]

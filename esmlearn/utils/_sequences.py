@@ -223,13 +223,12 @@ def remove_gaps(sequence: str) -> str:
 
 def sequence_digest(sequence: str) -> bytes:
     """Return the 16-byte BLAKE2b digest by which a sequence is known in caches."""
-    return blake2b(sequence.encode("ascii"), digest_size=16).digest()
+    return sequence_digests((sequence,))
 
 
 def sequence_digests(sequences: Iterable[str]) -> bytes:
-    """Return the digests of sequences, one behind the other."""
-    encoded = map(str.encode, sequences)
-    return b"".join([blake2b(content, digest_size=16).digest() for content in encoded])
+    """Return the digests of sequences, one behind the other; see sequence_digest."""
+    return b"".join([blake2b(s.encode("ascii"), digest_size=16).digest() for s in sequences])
 
 
 def count_sequence_features(sequences: Any) -> dict[str, int]:
