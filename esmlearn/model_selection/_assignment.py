@@ -69,8 +69,7 @@ def assign_atoms(
     -------
     fold : ndarray of shape (n_atoms,), dtype intp
     """
-    types, type_of = np.unique(counts, axis=0, return_inverse=True)
-    type_of = type_of.reshape(-1)
+    types, type_of = distinct_rows(counts)
     ledger = _Ledger(types, np.bincount(type_of, minlength=len(types)), fractions, tolerances)
     rest = ledger.rest_by_size()
     if rng is not None and not largest_first:
@@ -93,6 +92,16 @@ def rows_per_label(
 ) -> NDArray[np.int64]:
     """Return the rows of each stratum under each label, for nodes that stand for `counts` rows."""
     return (membership(label, n_labels).T @ counts).astype(np.int64)
+
+
+def distinct_rows(counts: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Return the distinct rows, sorted, and which of them each row is (faster than `unique`)."""
+    order = np.lexsort(counts.T[::-1])
+    in_order = counts[order]
+    is_new = np.append(True, (in_order[1:] != in_order[:-1]).any(axis=1))
+    which = np.empty(len(counts), dtype=np.intp)
+    which[order] = np.cumsum(is_new) - 1
+    return in_order[is_new], which
 
 
 def _refine(ledger: "_Ledger") -> tuple[NDArray[np.int64], float]:
@@ -139,6 +148,20 @@ def signed_deviations(
     return np.column_stack([of_share, of_size])
 
 
+class _Candidates(NamedTuple):
+    """The types that a fold may give away.
+
+    The last of `rows`, `twice` (the rows doubled) and `squares` (their squared norms) are of no
+    type at all, for an exchange in which nothing goes this way.
+    """
+
+    kinds: NDArray[np.intp]
+    rows: NDArray[np.float64]
+    twice: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    largest: float
+
+
 class _Ledger:
     """How many atoms of each type each fold holds, and how far each fold is from its target.
 
@@ -165,7 +188,7 @@ class _Ledger:
         target = np.outer(fractions, n_atoms @ self.rows)
         self.excess = self.dealt.T @ self.rows - target
         # What `exchange` need not compute again before the next move.
-        self.candidates: dict[int, Any] = {}
+        self.candidates: dict[int, _Candidates] = {}
         self.settled: set[tuple[int, int]] = set()
 
     def rest_by_size(self) -> NDArray[np.intp]:
@@ -189,20 +212,20 @@ class _Ledger:
         stiffness = 1 / self.fractions[f] + 1 / self.fractions[g]
         best = self.excess[f] / self.fractions[f] - self.excess[g] / self.fractions[g]
         best /= stiffness
-        (from_f, give, give_squares), (from_g, take, take_squares) = map(self._candidates, (f, g))
-        gain = 2 * give @ take.T
-        gain += (2 * give @ best - give_squares)[:, None]
-        gain -= 2 * take @ best + take_squares
-        a, b = np.unravel_index(int(np.argmax(gain)), gain.shape)
+        give, take = self._candidates(f), self._candidates(g)
+        gain = give.twice @ take.rows.T
+        gain += (give.twice @ best - give.squares)[:, None]
+        gain -= take.twice @ best + take.squares
+        a, b = divmod(int(gain.argmax()), len(take.rows))
         # Relative to what is rounded: a gain that is not one could be made for ever.
-        rounded = max(give_squares.max(), take_squares.max(), best @ best, 1.0)
+        rounded = max(give.largest, take.largest, best @ best, 1.0)
         if gain[a, b] <= _LEAST_GAIN * rounded:
             self.settled.add((f, g))
             return False
-        if a < len(from_f):
-            self._move(from_f[a], f, g)
-        if b < len(from_g):
-            self._move(from_g[b], g, f)
+        if a < len(give.kinds):
+            self._move(give.kinds[a], f, g)
+        if b < len(take.kinds):
+            self._move(take.kinds[b], g, f)
         return True
 
     def deviations(self) -> NDArray[np.float64]:
@@ -219,31 +242,28 @@ class _Ledger:
         self.excess = self.excess * factor
         self.candidates, self.settled = {}, set()
 
-    def _candidates(
-        self, fold: int
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-        """Return the types that a fold holds, their rows and the squares of these.
-
-        Of very many types, those with the smallest atoms. The last rows are none at all, for an
-        exchange in which nothing goes this way.
-        """
+    def _candidates(self, fold: int) -> "_Candidates":
+        """Return the types that a fold holds; of very many, those with the smallest atoms."""
         if fold not in self.candidates:
-            held = np.flatnonzero(self.dealt[:, fold])
-            if len(held) > MAX_CANDIDATES:
-                held = held[np.argsort(self.size[held], kind="stable")[:MAX_CANDIDATES]]
-            rows = np.zeros((len(held) + 1, self.rows.shape[1]))
-            rows[:-1] = self.rows[held]
-            self.candidates[fold] = held, rows, (rows**2).sum(axis=1)
+            kinds = np.flatnonzero(self.dealt[:, fold])
+            if len(kinds) > MAX_CANDIDATES:
+                kinds = kinds[np.argsort(self.size[kinds], kind="stable")[:MAX_CANDIDATES]]
+            rows = np.zeros((len(kinds) + 1, self.rows.shape[1]))
+            rows[:-1] = self.rows[kinds]
+            squares = (rows**2).sum(axis=1)
+            self.candidates[fold] = _Candidates(kinds, rows, 2 * rows, squares, squares.max())
         return self.candidates[fold]
 
     def _move(self, kind: int, source: int | None, destination: int) -> None:
         if source is not None:
             self.dealt[kind, source] -= 1
             self.excess[source] -= self.rows[kind]
-            self.candidates.pop(source, None)
+            if not self.dealt[kind, source]:
+                self.candidates.pop(source, None)
         self.dealt[kind, destination] += 1
         self.excess[destination] += self.rows[kind]
-        self.candidates.pop(destination, None)
+        if self.dealt[kind, destination] == 1:
+            self.candidates.pop(destination, None)
         self.settled = {pair for pair in self.settled if not {source, destination} & set(pair)}
 
 

@@ -21,7 +21,7 @@ from esmlearn.model_selection._assignment import (
 )
 from esmlearn.model_selection._cuts import DROP_CUTS, PURGE_CUTS, Cut
 from esmlearn.model_selection._drop import lost_rows, set_aside, settle
-from esmlearn.model_selection._rebalance import rebalance
+from esmlearn.model_selection._rebalance import MAX_MOVED_SHARE, rebalance
 from esmlearn.model_selection._seam import SeamMover, Unevenness
 
 # One tolerance of deviation weighs as much as 2 % of the training rows.
@@ -62,12 +62,11 @@ class FoldPlan:
 
     def loss(self, counts: NDArray[np.int64]) -> float:
         """Return the mean share of the rows outside a test fold that may not train for it."""
-        rows, n_folds = counts.sum(axis=1), int(self.fold.max()) + 1
-        kept = [
-            rows[self.training_nodes(f)].sum() / max(rows[self.fold != f].sum(), 1)
-            for f in range(n_folds)
-        ]
-        return 1 - float(np.mean(kept))
+        rows = counts.sum(axis=1)
+        tested = self.fold[:, None] == np.arange(int(self.fold.max()) + 1)
+        touched = self.adjacency.astype(np.int64) @ tested > 0
+        trains = (self.fold >= 0)[:, None] & ~tested & ~touched
+        return 1 - float(np.mean((rows @ trains) / np.maximum(rows @ ~tested, 1)))
 
     def deviation(
         self,
@@ -197,9 +196,46 @@ class FoldPlanner:
         """Yield the plans that one cut after the other leads to; in "drop", the best of them."""
         if self.on_large_component == "drop":
             yield from self._partitions(problem)
+        elif self.on_large_component == "error":
+            yield self._purged(problem, *self._cut(problem, Cut()))
         else:
-            for cut in PURGE_CUTS if self.on_large_component == "purge" else (Cut(),):
-                yield self._purged(problem, *self._cut(problem, cut))
+            yield from self._purges(problem)
+
+    def _purges(self, problem: "_Problem") -> Iterator[FoldPlan]:
+        """Yield the plans of the cuts whose pieces can lie in even folds, then those of the others.
+
+        Before a component is cut again, the pieces of the first cut tell: smaller ones are taken to
+        be composed like them.
+        """
+        first, others = None, list[Cut]()
+        for cut in PURGE_CUTS:
+            if first is None or not self._crowded(problem, *first, cut.refinement):
+                pieces = self._cut(problem, cut)
+                first = pieces if first is None else first
+                if not self._crowded(problem, *pieces):
+                    yield self._purged(problem, *pieces)
+                    continue
+            others.append(cut)
+        for cut in others:
+            yield self._purged(problem, *self._cut(problem, cut))
+
+    def _crowded(
+        self,
+        problem: "_Problem",
+        atom: NDArray[np.intp],
+        record: dict[str, Any],
+        refinement: float = 1.0,
+    ) -> bool:
+        """Tell whether pieces hold more of some strata than `rebalance` can take from their folds.
+
+        Half of what it may move, since it also has to mend what is dealt unevenly.
+        """
+        counts, total = problem.counts, problem.counts.sum()
+        pieces = rows_per_label(counts, atom, int(atom.max()) + 1)[record["n_components"] :]
+        size = self.fractions.max() * total
+        even = counts.sum(axis=0) / total * size + max(self.tolerances.share * size, 1)
+        beyond = np.maximum(pieces / refinement - even, 0).sum()
+        return bool(beyond > MAX_MOVED_SHARE / 2 * total)
 
     def _purged(
         self, problem: "_Problem", atom: NDArray[np.intp], record: dict[str, Any]

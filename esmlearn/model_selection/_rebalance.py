@@ -11,7 +11,6 @@ from esmlearn.model_selection._assignment import (
     rows_per_label,
     signed_deviations,
 )
-from esmlearn.model_selection._cutting import membership
 
 MAX_MOVED_SHARE = 0.02
 
@@ -48,8 +47,9 @@ def rebalance(
     fold : ndarray of shape (n_nodes,)
     """
     fold, n_folds = fold.copy(), len(fractions)
-    ties = (adjacency.astype(float) @ membership(fold, n_folds)).toarray()
-    weight = np.column_stack([counts, counts.sum(axis=1)])
+    ties = adjacency.astype(float) @ (fold[:, None] == np.arange(n_folds))
+    weight = np.asfortranarray(np.column_stack([counts, counts.sum(axis=1)]))
+    has = weight > 0
     held = rows_per_label(counts, fold, n_folds).astype(float)
     movable = _in_cut_component(adjacency, ties, fold)
     for _ in range(int(MAX_MOVED_SHARE * counts.sum())):
@@ -59,7 +59,7 @@ def rebalance(
             break
         extreme = deviation[:, stratum]
         source, goal = (f, extreme.argmin()) if extreme[f] > 0 else (extreme.argmax(), f)
-        nodes = np.flatnonzero(movable & (fold == source) & (weight[:, stratum] > 0))
+        nodes = np.flatnonzero(movable & (fold == source) & has[:, stratum])
         if not len(nodes):
             break
         left_behind = (ties[nodes, source] - ties[nodes, goal]) / weight[nodes, stratum]

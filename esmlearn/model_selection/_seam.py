@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from esmlearn.model_selection._assignment import Tolerances, rows_per_label
+from esmlearn.model_selection._assignment import Tolerances, distinct_rows, rows_per_label
 
 MAX_PASSES = 10
 MAX_LOSING_MOVES = 50
@@ -142,7 +142,7 @@ class _Proteins:
 
     def __init__(self, adjacency: csr_array, counts: NDArray[np.float64]) -> None:
         self.adjacency, self.counts, self.rows = adjacency, counts, counts.sum(axis=1)
-        types, self.type_of = np.unique(counts, axis=0, return_inverse=True)
+        types, self.type_of = distinct_rows(counts)
         self.types = types.T
         self.node, self.stratum = counts.nonzero()
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esmlearn.model_selection._assignment import assign_atoms
+from esmlearn.model_selection._assignment import assign_atoms, distinct_rows
 
 
 def fold_counts(counts, fold, n_folds):
@@ -66,3 +66,11 @@ def test_every_atom_gets_a_fold_and_no_fold_stays_empty_needlessly(data):
     assert set(fold) <= set(range(n_folds))
     if n_atoms >= 4 * n_folds:
         assert set(fold) == set(range(n_folds))
+
+
+@given(counts=st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=30))
+def test_distinct_rows_are_those_of_numpy(counts):
+    rows, which = distinct_rows(np.array(counts))
+    expected, expected_which = np.unique(counts, axis=0, return_inverse=True)
+    np.testing.assert_array_equal(rows, expected)
+    np.testing.assert_array_equal(which, expected_which.reshape(-1))
