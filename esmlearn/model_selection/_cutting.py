@@ -74,10 +74,11 @@ def cut_with_metis(
         seed=seed,
         ufactor=int(tolerance * 1000),
     )
+    integer = pymetis.zero_copy_dtype()  # others are converted number by number, slowly
     partition = pymetis.part_graph(
         n_parts,
-        pymetis.CSRAdjacency(adjacency.indptr.astype(np.int32), adjacency.indices.astype(np.int32)),
-        vweights=rows.astype(np.int32),
+        pymetis.CSRAdjacency(adjacency.indptr.astype(integer), adjacency.indices.astype(integer)),
+        vweights=rows.astype(integer),
         recursive=False,
         tpwgts=None if shares is None else shares.tolist(),
         options=options,
