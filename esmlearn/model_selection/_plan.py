@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,10 +17,10 @@ from esmlearn.model_selection._assignment import (
     Tolerances,
     assign_atoms,
     rows_per_label,
-    signed_deviations,
 )
 from esmlearn.model_selection._cuts import DROP_CUTS, PURGE_CUTS, Cut
 from esmlearn.model_selection._drop import lost_rows, set_aside, settle
+from esmlearn.model_selection._fold_plan import FoldPlan
 from esmlearn.model_selection._rebalance import MAX_MOVED_SHARE, rebalance
 from esmlearn.model_selection._seam import SeamMover, Unevenness
 
@@ -34,52 +34,6 @@ REMEDIES = (
     "homologs; (2) if all proteins are variants of one (a deep mutational scan), split by mutated "
     "position; (3) use a random split and state its leakage with `audit_leakage`."
 )
-
-
-@dataclass(frozen=True)
-class FoldPlan:
-    """Which fold tests each distinct sequence, and who may train for it.
-
-    Attributes
-    ----------
-    fold : ndarray of shape (n_nodes,), dtype intp
-        The fold; -1 is set aside.
-    adjacency : csr_array of shape (n_nodes, n_nodes)
-        Who may not train for whom.
-    description : dict
-        How the plan was made.
-    """
-
-    fold: NDArray[np.intp]
-    adjacency: csr_array
-    description: dict[str, Any] = field(default_factory=dict)
-
-    def training_nodes(self, fold: int) -> NDArray[np.bool_]:
-        """Return the nodes that may train for a test fold: elsewhere, and no homolog of it."""
-        tested = self.fold == fold
-        touched = self.adjacency.astype(np.int64) @ tested > 0
-        return (self.fold >= 0) & ~tested & ~touched
-
-    def loss(self, counts: NDArray[np.int64]) -> float:
-        """Return the mean share of the rows outside a test fold that may not train for it."""
-        rows = counts.sum(axis=1)
-        tested = self.fold[:, None] == np.arange(int(self.fold.max()) + 1)
-        touched = self.adjacency.astype(np.int64) @ tested > 0
-        trains = (self.fold >= 0)[:, None] & ~tested & ~touched
-        return 1 - float(np.mean((rows @ trains) / np.maximum(rows @ ~tested, 1)))
-
-    def deviation(
-        self,
-        counts: NDArray[np.int64],
-        fractions: NDArray[np.float64],
-        tolerances: Tolerances = USUAL,
-    ) -> float:
-        """Return the largest deviation from folds like the whole set, over its tolerance."""
-        kept = self.fold >= 0
-        held = rows_per_label(counts[kept], self.fold[kept], len(fractions)).astype(float)
-        whole = counts.sum(axis=0) / counts.sum()
-        deviations = signed_deviations(held, fractions, whole, tolerances)
-        return float(np.abs(deviations).max())
 
 
 @dataclass(frozen=True)

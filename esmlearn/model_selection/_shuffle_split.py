@@ -10,7 +10,8 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from esmlearn.exceptions import DataError
 from esmlearn.model_selection._base import HomologySplitter
-from esmlearn.model_selection._plan import FoldPlan, FoldPlanner
+from esmlearn.model_selection._fold_plan import FoldPlan
+from esmlearn.model_selection._plan import FoldPlanner
 from esmlearn.model_selection._splitter import PlannedSplitter, pair_of
 
 _TEST = 0

@@ -12,7 +12,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.model_selection._assignment import Tolerances
 from esmlearn.model_selection._base import HomologyRows, HomologySplitter
-from esmlearn.model_selection._plan import REMEDIES, FoldPlan, FoldPlanner
+from esmlearn.model_selection._fold_plan import FoldPlan
+from esmlearn.model_selection._plan import REMEDIES, FoldPlanner
 from esmlearn.model_selection._strata import Strata
 from esmlearn.model_selection._summary import Pair, summarize
 

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from scipy.sparse import block_diag, csr_array
 
 from esmlearn.model_selection._cuts import PURGE_CUTS
-from esmlearn.model_selection._plan import FoldPlan, FoldPlanner
+from esmlearn.model_selection._fold_plan import FoldPlan
+from esmlearn.model_selection._plan import FoldPlanner
 from tests.model_selection._graphs import modular_graph
 
 FIFTHS = np.full(5, 0.2)
