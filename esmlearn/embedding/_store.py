@@ -1,11 +1,15 @@
 """The numbers of the cache: flat float32 files, and checksums that bind a row to its sequence."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 _BLOCK_BYTES = 1 << 21  # stays in the processor's cache between summing and copying
+_BLOCKS_PER_THREAD = 8  # at least; fewer are copied before a thread has begun
+_MAX_THREADS = 4  # share the memory's speed
 
 
 def checksums(values: np.ndarray, words: np.ndarray) -> np.ndarray:
@@ -112,11 +116,29 @@ def read_rows(
     starts, targets = table[usable, 0] // width, rows[usable]
     sums = np.empty(len(usable), dtype=np.uint64)
     step = max(1, _BLOCK_BYTES // (4 * width))
-    for begin in range(0, len(usable), step):
-        block = slice(begin, begin + step)
-        sums[block] = _copy(matrix, starts[block], targets[block], out)
+
+    def gather(begins: range) -> None:
+        for begin in begins:
+            block = slice(begin, begin + step)
+            sums[block] = _copy(matrix, starts[block], targets[block], out)
+
+    begins = range(0, len(usable), step)
+    n_threads = min(_MAX_THREADS, n_processors(), len(begins) // _BLOCKS_PER_THREAD)
+    if n_threads < 2:
+        gather(begins)
+    else:
+        cuts = [len(begins) * i // n_threads for i in range(n_threads + 1)]
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(gather, (begins[a:b] for a, b in pairwise(cuts))))
     good[usable] = _mix(sums, words[usable]) == table[usable, 2]
     return good
+
+
+def n_processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _copy(matrix: np.ndarray, starts: np.ndarray, rows: np.ndarray, out: np.ndarray) -> np.ndarray:

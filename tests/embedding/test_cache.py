@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from esmlearn.embedding import EmbeddingCache, ESMEmbedder
-from esmlearn.embedding._store import checksums
+from esmlearn.embedding._store import checksums, read_rows
 from esmlearn.exceptions import CacheError
 from esmlearn.utils._sequences import sequence_digest
 
@@ -65,6 +65,25 @@ def test_any_subset_in_any_order_comes_back(tmp_path_factory, monkeypatch, rows,
         found, read = cache.get("space", [digests[i] for i in asked], width=5)
     assert found.tolist() == [i in rows for i in asked]
     np.testing.assert_array_equal(read[found], values[asked][found])
+
+
+@pytest.mark.parametrize("n_processors", [1, 2, 3, 64])
+def test_any_number_of_threads_reads_the_same(n_processors, monkeypatch):
+    monkeypatch.setattr("esmlearn.embedding._store.n_processors", lambda: n_processors)
+    monkeypatch.setattr("esmlearn.embedding._store._BLOCK_BYTES", 3 * 5 * 4)
+    monkeypatch.setattr("esmlearn.embedding._store._BLOCKS_PER_THREAD", 2)
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(40, 5)).astype(np.float32)
+    words = rng.integers(0, 1 << 60, size=(40, 2), dtype=np.uint64)
+    sums = checksums(values, words)
+    sums[7] += 1
+    for order in (np.arange(40), rng.permutation(40), rng.permutation(40)[:29], np.arange(3)):
+        table = np.column_stack([5 * order, np.full(len(order), 5), sums[order]])
+        out = np.empty((len(order), 5), dtype=np.float32)
+        stored = values.reshape(-1)
+        good = read_rows(stored, table, words[order], np.arange(len(order)), out)
+        np.testing.assert_array_equal(out, values[order])
+        assert good.tolist() == [row != 7 for row in order]
 
 
 def test_figures(cache, vectors):
