@@ -360,7 +360,7 @@ class EmbeddingCache(CacheVectors):
         """Delete every vector; the counters start again at zero."""
         with transaction(self._connection()) as connection:
             files = [self._numbers(f) for (f,) in connection.execute("SELECT file FROM space")]
-            for table in ("vector", "claim", "space"):
+            for table in ("vector", "claim", "space", "note"):
                 connection.execute(f"DELETE FROM {table}")
         for file in files:
             with suppress(OSError):  # where it is mapped and cannot be deleted; see verify

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from esmlearn.embedding._cache_vectors import new_file
+from esmlearn.embedding._cache_spaces import new_file
 from esmlearn.embedding._digests import Digests
 from esmlearn.embedding._index import transaction
 from esmlearn.embedding._lookup import Lookup
@@ -87,7 +87,16 @@ def _sweep(cache: "EmbeddingCache") -> int:
         for path in orphans:
             with suppress(OSError):  # where it is mapped and cannot be deleted: the next time
                 path.unlink()
+        _forget_notes(connection)
     return len(orphans)
+
+
+def _forget_notes(connection: sqlite3.Connection) -> None:
+    """Delete what was noted of files of vectors that are no longer there."""
+    with suppress(sqlite3.OperationalError):
+        connection.execute(
+            "DELETE FROM note WHERE file <> '' AND file NOT IN (SELECT file FROM space)"
+        )
 
 
 # Shrinking ---------------------------------------------------------------------------------------

@@ -1,21 +1,17 @@
 """Vectors of a cache by what was computed and of which sequence: read, checked and written."""
 
-import json
-import os
-import secrets
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, NamedTuple
+from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
-from esmlearn.embedding._cache_folder import CacheFolder
+from esmlearn.embedding._cache_spaces import CacheSpaces, Space
 from esmlearn.embedding._digests import Digests
 from esmlearn.embedding._index import transaction
-from esmlearn.embedding._lookup import Lookup, memory
+from esmlearn.embedding._lookup import Lookup, NotedLookup, memory
 from esmlearn.embedding._store import checksums, read_arrays, read_rows, write_numbers
 from esmlearn.exceptions import CacheError
 
@@ -26,38 +22,8 @@ _MOST = 1 << 23  # SQLite's texts end at a thousand million characters
 USE_SECONDS = 3600
 
 
-class Space(NamedTuple):
-    """What is known of a space: its number, its file, and how many vectors it has ever held."""
-
-    id: int
-    file: str
-    n_computed: int
-
-
-class CacheVectors(CacheFolder):
+class CacheVectors(CacheSpaces):
     """The vectors in a cache's folder."""
-
-    # Spaces --------------------------------------------------------------------------------------
-
-    def _space(self, fingerprint: str) -> Space | None:
-        query = "SELECT id, file, n_computed FROM space WHERE fingerprint = ?"
-        row = self._connection().execute(query, (fingerprint,)).fetchone()
-        return None if row is None else Space(*row)
-
-    def _make_space(self, fingerprint: str, description: Mapping[str, Any] | None) -> int:
-        """Return the number of a space, which is made if it is new; inside a transaction."""
-        known = self._space(fingerprint)
-        if known is not None:
-            return known.id
-        made = self._connection().execute(
-            "INSERT INTO space (fingerprint, description, file) VALUES (?, ?, ?)",
-            (fingerprint, json.dumps(dict(description or {})), new_file(fingerprint)),
-        )
-        return int(made.lastrowid or 0)
-
-    def _numbers(self, file: str) -> Path:
-        """Return the path of a space's file; a name in the index never leads out of the folder."""
-        return self.directory / Path(file).name
 
     # Reading -------------------------------------------------------------------------------------
 
@@ -90,13 +56,51 @@ class CacheVectors(CacheFolder):
 
     def _recall(self, space: Space, digests: Digests) -> Lookup:
         """Return where these vectors lie, remembered where the whole index of a space was read."""
-        place = os.fspath(self.directory), space.file
-        lookup = memory.recall(*place, space.n_computed)
+        path = self._numbers(space.file)
+        lookup = memory.recall(path, space.n_computed)
         if lookup is None:
             lookup = self._look_up(space, digests)
             if lookup.is_whole:
-                memory.remember(*place, space.n_computed, lookup)
+                memory.remember(path, space.n_computed, lookup)
         return lookup
+
+    def _recall_noted(self, space: Space, digests: Digests) -> NotedLookup | None:
+        """Return where a note says that the vectors of a request lie, if it has to be asked."""
+        path = self._numbers(space.file)
+        lookup = memory.recall_noted(path, digests)
+        if lookup is not None or not digests.request or memory.recall(path, space.n_computed):
+            return lookup
+        content = self.recall_note(_places_key(space, digests))
+        if content is not None:
+            lookup = NotedLookup.unpack(content, digests)
+            memory.remember_noted(path, digests, lookup)
+        return lookup
+
+    def note_places(self, fingerprint: str, digests: Digests) -> None:
+        """Note where the vectors of a request lie, so that the next process need not look.
+
+        Parameters
+        ----------
+        fingerprint : str
+            The space: what was computed.
+        digests : Digests
+            Those of the request; nothing is noted where it has no digest itself, or not all of its
+            vectors are stored.
+        """
+        with self._refuse_damage():
+            space = self._space(fingerprint) if digests.request else None
+            if space is not None:
+                lookup = self._recall(space, digests)
+                self._note_places(space, lookup, lookup.find(digests), digests)
+
+    def _note_places(
+        self, space: Space, lookup: Lookup | NotedLookup, places: np.ndarray, digests: Digests
+    ) -> None:
+        entries = lookup.entries[places]
+        if (places >= 0).all() and (entries[:, 1] == entries[0, 1]).all():
+            noted = NotedLookup(digests, entries)
+            memory.remember_noted(self._numbers(space.file), digests, noted)
+            self.note(_places_key(space, digests), noted.pack(), file=space.file)
 
     def get(
         self, fingerprint: str, digests: Sequence[bytes] | Digests, *, width: int | None
@@ -125,67 +129,82 @@ class CacheVectors(CacheFolder):
         if width is not None:
             vectors = np.empty((len(digests), width), dtype=np.float32)
         found = np.zeros(len(digests), dtype=bool)
+        notes_are_right = True
         while True:
+            lookup: Lookup | NotedLookup | None = None
             with self._refuse_damage():
                 space = self._space(fingerprint)
-                lookup = None if space is None else self._recall(space, asked)
+                if space is not None:
+                    noted = self._recall_noted(space, asked) if notes_are_right else None
+                    lookup = noted or self._recall(space, asked)
             if space is None or lookup is None:
                 return found, vectors
             places = lookup.find(asked)
             rows = np.flatnonzero(places >= 0)
             good = self._gather(space, lookup, places[rows], rows, vectors)
+            if noted is not None and not good.all():  # the index knows better
+                notes_are_right = False
+                memory.forget_noted(asked)
+                continue
             now = space if good.all() else self._space(fingerprint)
             if now is not None and now.file == space.file:
                 break  # else another process has pruned or cleared meanwhile; look again
         found[rows[good]] = True
-        self._note_use(space, lookup, places[found], asked, found)
+        is_newly_used = self._note_use(space, lookup, places[found], asked, found)
         if not good.all():
             self._discard(space, lookup, places[rows[~good]], asked[rows[~good]])
+        elif asked.request and found.all() and (noted is None or is_newly_used):
+            self._note_places(space, lookup, places, asked)
         return found, vectors
 
     def _gather(
-        self, space: Space, lookup: Lookup, places: np.ndarray, rows: np.ndarray, vectors: Any
+        self,
+        space: Space,
+        lookup: Lookup | NotedLookup,
+        places: np.ndarray,
+        rows: np.ndarray,
+        vectors: Any,
     ) -> np.ndarray:
         """Read the vectors at these places of a lookup into rows, and tell which are good."""
         read = read_arrays if isinstance(vectors, list) else read_rows
-        stored = lookup.numbers.read(self._numbers(space.file))
+        stored = memory.numbers(self._numbers(space.file))
         table, words = (np.take(array, places, axis=0) for array in (lookup.entries, lookup.words))
         return read(stored, table, words, rows, vectors)
 
     def _note_use(
         self,
         space: Space,
-        lookup: Lookup,
+        lookup: Lookup | NotedLookup,
         places: np.ndarray,
         digests: Digests,
         found: np.ndarray,
-    ) -> None:
+    ) -> bool:
         """Remember when vectors were used, if nobody else is writing just now."""
         now = int(time.time())
         old = lookup.entries[places, 3] < now - USE_SECONDS
         if self._read_only or not old.any():
-            return
+            return False
         used = digests[np.flatnonzero(found)[old]]
-        connection = self._connection()
-        patience = connection.execute("PRAGMA busy_timeout").fetchone()[0]
-        connection.execute("PRAGMA busy_timeout = 0")
-        try:
-            with suppress(sqlite3.Error), transaction(connection):
-                connection.executemany(
-                    "UPDATE vector SET used = ? WHERE space = ? AND digest = ?",
-                    [(now, space.id, digest) for digest in used],
-                )
-                lookup.entries[places[old], 3] = now
-        finally:
-            connection.execute(f"PRAGMA busy_timeout = {patience}")
+        query = "UPDATE vector SET used = ? WHERE space = ? AND digest = ?"
+        values = [(now, space.id, digest) for digest in used]
+        if not self._change_at_once(lambda connection: connection.executemany(query, values)):
+            return False
+        lookup.entries[places[old], 3] = now
+        return True
 
-    def _discard(self, space: Space, lookup: Lookup, places: np.ndarray, digests: Digests) -> None:
+    def _discard(
+        self,
+        space: Space,
+        lookup: Lookup | NotedLookup,
+        places: np.ndarray,
+        digests: Digests,
+    ) -> None:
         """Forget vectors whose bytes are not what was written."""
         self._warn(
             f"{len(digests)} vector(s) in the embedding cache {self.directory} are damaged; they "
             f"are computed again."
         )
-        memory.forget(os.fspath(self.directory), space.file)
+        memory.forget(self._numbers(space.file))
         if self._read_only:
             return
         firsts = lookup.entries[places, 0].tolist()
@@ -274,9 +293,8 @@ class CacheVectors(CacheFolder):
         )
 
 
-def new_file(fingerprint: str) -> str:
-    """Return a name for a file of vectors that no file has or had."""
-    return f"{os.path.basename(fingerprint)}-{secrets.token_hex(4)}.f32"
+def _places_key(space: Space, digests: Digests) -> bytes:
+    return sha256(b"places 1 %b %b" % (space.file.encode(), digests.request)).digest()
 
 
 def _asked(connection: sqlite3.Connection, space: int, digests: Sequence[bytes]) -> Iterator[Any]:

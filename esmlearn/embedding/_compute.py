@@ -10,13 +10,14 @@ import numpy as np
 
 from esmlearn.embedding._batching import plan_batches
 from esmlearn.embedding._cache import EmbeddingCache
+from esmlearn.embedding._cache_notes import MANY
 from esmlearn.embedding._digests import Digests
+from esmlearn.embedding._request import Request
 from esmlearn.embedding._settings import Settings
 from esmlearn.embedding._shards import run_shards
 from esmlearn.utils._progress import progress_bar
 
 _SPECIAL_TOKENS = 2
-_MANY = 5000  # vectors computed at once, from which their order on disk matters
 _POLL_SECONDS = (0.02, 0.5)
 
 
@@ -55,22 +56,22 @@ class Job:
     n_computed: int = field(default=0, init=False)
     n_cached: int = field(default=0, init=False)
 
-    def run(self, sequences: Sequence[str], digests: Digests) -> Any:
+    def run(self, request: Request) -> Any:
         """Return the vectors of distinct sequences.
 
         Parameters
         ----------
-        sequences : sequence of str
-            Checked, upper-case and distinct.
-        digests : Digests
-            Their digests, by which the cache knows them.
+        request : Request
+            Sequences that were checked, and their digests, by which the cache knows them.
 
         Returns
         -------
         vectors : ndarray of float32 of shape (n_sequences, width) or list of ndarray
             In the order given.
         """
+        digests = request.digests
         if self.cache is None:
+            sequences = request.sequences
             vectors = self._empty(len(sequences))
             everything = list(range(len(sequences)))
             for batch, result in self._compute(sequences, self._plan(sequences, everything)):
@@ -81,9 +82,11 @@ class Job:
             vectors = [self._shape(v) for v in vectors]
         self.n_cached = int(found.sum())
         if not found.all():
-            self._complete(sequences, digests, np.flatnonzero(~found).tolist(), vectors)
-            if self.width is not None and self.n_computed >= _MANY:
+            missing = np.flatnonzero(~found).tolist()
+            self._complete(request.sequences, digests, missing, vectors)
+            if self.width is not None and self.n_computed >= MANY:
                 self.cache.arrange(self.fingerprint, digests)
+                self.cache.note_places(self.fingerprint, digests)
         return vectors
 
     def _empty(self, number: int) -> Any:

@@ -19,8 +19,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from esmlearn.embedding._cache import EmbeddingCache
 from esmlearn.embedding._compute import Job
-from esmlearn.embedding._known import Request, known_sequences
+from esmlearn.embedding._known import known_sequences
 from esmlearn.embedding._member import Member, join, resolve_members
+from esmlearn.embedding._request import Request
 from esmlearn.exceptions import DataError
 
 
@@ -167,7 +168,8 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         CheckpointError
             If the model is unknown, unreachable or damaged.
         """
-        known_sequences.ask(X)
+        with self._opened_cache() as cache:
+            known_sequences.ask(X, notes=cache)
         resolve_members(self)
         return self
 
@@ -199,12 +201,12 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         and ``-``; J and ``*`` become its unknown token.
         """
         self._validate_params()
-        request = known_sequences.ask(X)
-        members = resolve_members(self)
-        self._refuse_long(request, members)
         with self._opened_cache() as cache:
+            request = known_sequences.ask(X, notes=cache)
+            members = resolve_members(self)
+            self._refuse_long(request, members)
             jobs = [member.job(self, cache) for member in members]
-            parts = [job.run(request.sequences, request.digests) for job in jobs]
+            parts = [job.run(request) for job in jobs]
         vectors = join(parts, ensemble=self.ensemble)
         self.n_computed_ = sum(job.n_computed for job in jobs)
         self.report_ = self._report(request, members, jobs)

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from esmlearn.embedding._file_system import network_file_system
@@ -30,6 +30,11 @@ _SCHEMA = [
     "CREATE TABLE claim (space INTEGER NOT NULL, digest BLOB NOT NULL, owner TEXT NOT NULL,"
     " expires REAL NOT NULL, PRIMARY KEY (space, digest)) WITHOUT ROWID",
 ]
+# No part of the format: an esmlearn that knows no notes may use the cache, and leaves them alone.
+_NOTES = (
+    "CREATE TABLE IF NOT EXISTS note (id INTEGER PRIMARY KEY, key BLOB UNIQUE NOT NULL,"
+    " file TEXT NOT NULL, content BLOB NOT NULL)"
+)
 _COLUMNS = {
     "space": "id, fingerprint, description, n_floats, n_computed, file",
     "vector": "space, digest, first, size, checksum, used",
@@ -120,6 +125,8 @@ def _prepare(connection: sqlite3.Connection, index: Path) -> None:
                 for statement in _FROM_1:
                     connection.execute(statement)
     _check_format(connection, index)
+    with suppress(sqlite3.OperationalError):  # a full disk, where there were none before
+        connection.execute(_NOTES)
 
 
 def _set_journal(connection: sqlite3.Connection, mode: str) -> None:

@@ -1,24 +1,29 @@
 """Sequences that this process has checked and hashed: folds and candidates ask for them again.
 
 Checking 60,000 proteins, hashing them and telling duplicates apart takes longer than reading their
-vectors from the cache. Each spelling is looked at once per process; after that it is a number.
+vectors from the cache. Each spelling is looked at once per process; after that it is a number. What
+was found out about a large request is noted in the cache, where another process finds it by one
+digest of the whole.
 """
 
 import os
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import repeat
+from operator import itemgetter
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from esmlearn.embedding._cache_notes import MANY, CacheNotes
 from esmlearn.embedding._digests import Digests
+from esmlearn.embedding._request import Finding, Request, request_key
 from esmlearn.utils._sequences import (
     Scan,
     as_items,
     check_sequences,
-    count_features,
     scan_sequences,
     sequence_digests,
 )
@@ -26,30 +31,6 @@ from esmlearn.utils._sequences import (
 _MAX_BYTES = 1 << 27
 _ENTRY_BYTES = 256  # what a sequence costs beside its residues, about
 _MAX_ANSWERED = 1 << 19  # items of requests that are remembered as they came, 40 bytes each
-
-
-class Request(NamedTuple):
-    """What somebody asked for, each distinct sequence once.
-
-    Attributes
-    ----------
-    sequences : list of str
-        Distinct, upper-case, in the order in which they first occur.
-    digests : Digests
-        Their digests.
-    lengths : ndarray of int64
-        Their characters.
-    rows : ndarray of int64 or None
-        Position in `sequences` of each item asked for; None where all are distinct.
-    counts : dict
-        As count_sequence_features returns them.
-    """
-
-    sequences: list[str]
-    digests: Digests
-    lengths: np.ndarray
-    rows: np.ndarray | None
-    counts: dict[str, int]
 
 
 class KnownSequences:
@@ -72,7 +53,7 @@ class KnownSequences:
         self._lock = Lock()
         self._forget()
 
-    def ask(self, X: Any, *, name: str = "X") -> Request:
+    def ask(self, X: Any, *, name: str = "X", notes: CacheNotes | None = None) -> Request:
         """Check sequences and tell the distinct ones apart.
 
         Parameters
@@ -81,6 +62,8 @@ class KnownSequences:
             As check_sequences takes them.
         name : str, default="X"
             How to call `X` in messages.
+        notes : CacheNotes, default=None
+            Where what is found out about a large request is kept, and may be already.
 
         Returns
         -------
@@ -95,22 +78,12 @@ class KnownSequences:
         items = as_items(X, name)
         with self._lock:
             request = self._recall(items)
-            if request is not None:
-                return request
-            codes = self._look_up(items)
-            new = np.flatnonzero(codes < 0).tolist()
-            if new or not items:
-                unknown = [items[i] for i in new]
-                scan = scan_sequences(unknown)
-                if scan is None or not items:
-                    check_sequences(items, name=name)  # says what is wrong, and where
-                    raise AssertionError("what is refused has a reason")
-                codes[new] = self._learn(unknown, scan)
-            request = self._request(codes)
-            if self._n_bytes > self._max_bytes:
-                self._forget()
-            else:
-                self._remember(items, request)
+            if request is None:
+                request = self._find_out(items, name, notes)
+                if self._n_bytes > self._max_bytes:
+                    self._forget()
+                else:
+                    self._remember(items, request)
         return request
 
     def forget(self) -> None:
@@ -120,14 +93,18 @@ class KnownSequences:
 
     def _forget(self) -> None:
         self._codes: dict[str, int] = {}  # of a spelling: 2 * number + (has it lower case?)
-        self._sequences: list[str] = []
         self._digests = Digests(b"")
         self._scan = Scan.of_nothing()
+        self._noted: tuple[list[str], Finding] | None = None  # not yet in the table
         self._answers: deque[tuple[list[Any], Request]] = deque()
 
     @property
     def _n_bytes(self) -> int:
-        return int(self._scan.lengths.sum()) + _ENTRY_BYTES * len(self._codes)
+        items, residues = len(self._codes), int(self._scan.lengths.sum())
+        if self._noted is not None:
+            items += len(self._noted[0])
+            residues += int(self._noted[1].scan.lengths.sum())
+        return residues + _ENTRY_BYTES * items
 
     def _recall(self, items: list[Any]) -> Request | None:
         """Return the answer to a request that came before; the same strings compare at once."""
@@ -145,15 +122,56 @@ class KnownSequences:
         while sum(len(asked) for asked, _ in self._answers) > _MAX_ANSWERED:
             self._answers.pop()
 
+    def _find_out(self, items: list[Any], name: str, notes: CacheNotes | None) -> Request:
+        """Answer a request from the table, from a note, or by looking at the sequences."""
+        self._take_in_noted()
+        codes = self._look_up(items)
+        new = np.flatnonzero(codes < 0)
+        if items and not len(new):
+            return Finding(codes, self._digests, self._scan).request(items)
+        key = b"" if notes is None or len(new) < MANY else request_key(items)
+        content = notes.recall_note(key) if notes is not None and key else None
+        if content is not None:
+            finding = Finding.unpack(content)
+            self._noted = items, finding
+            return finding.request(items, key)
+        unknown = [items[i] for i in new.tolist()]
+        scan = scan_sequences(unknown)
+        if scan is None or not items:
+            check_sequences(items, name=name)  # says what is wrong, and where
+            raise AssertionError("what is refused has a reason")
+        codes[new] = self._learn(unknown, scan)
+        finding = Finding(codes, self._digests, self._scan)
+        request = finding.request(items, key)
+        if notes is not None and key:
+            notes.note(key, finding.pack(request))
+        return request
+
     def _look_up(self, items: Sequence[Any]) -> np.ndarray:
         """Return the code of each item, -1 for what is unknown or cannot be a sequence."""
+        if not self._codes:
+            return np.full(len(items), -1)
+        with suppress(KeyError, TypeError):
+            if len(items) > 1:  # takes half of the time of asking for one after the other
+                return np.array(itemgetter(*items)(self._codes), dtype=np.int64)
         try:
             codes = map(self._codes.get, items, repeat(-1))
             return np.fromiter(codes, dtype=np.int64, count=len(items))
         except TypeError:  # something cannot be hashed
             return np.full(len(items), -1)
 
-    def _learn(self, items: Sequence[str], scan: Scan) -> np.ndarray:
+    def _take_in_noted(self) -> None:
+        """Take in the items of the last note, now that something else is asked for."""
+        if self._noted is None:
+            return
+        (items, finding), self._noted = self._noted, None
+        new = np.flatnonzero(self._look_up(items) < 0)
+        if len(new):
+            digests = finding.digests.part((finding.codes >> 1)[new])
+            scan = Scan(*(values[new] for values in finding.scan_of_items))
+            self._learn([items[i] for i in new.tolist()], scan, digests.tobytes())
+
+    def _learn(self, items: Sequence[str], scan: Scan, digests: bytes = b"") -> np.ndarray:
         """Take in checked spellings that are not known yet, and return their codes.
 
         They may occur several times; what is kept of the later ones is not referred to.
@@ -162,36 +180,16 @@ class KnownSequences:
         for row in lower:
             upper[row] = upper[row].upper()
         known = {s: self._codes[s] for s in (upper[row] for row in lower) if s in self._codes}
-        codes = 2 * (len(self._sequences) + np.arange(len(upper)))
+        codes = 2 * (len(self._digests) + np.arange(len(upper)))
         n_codes = len(self._codes)
         self._codes.update(zip(reversed(upper), codes[::-1].tolist(), strict=True))
         all_new = len(self._codes) == n_codes + len(upper)
         self._codes.update(known)
         self._codes.update((items[row], self._codes[upper[row]] + 1) for row in lower)
-        self._sequences += upper
-        self._digests = self._digests.followed_by(sequence_digests(upper))
+        self._digests = self._digests.followed_by(digests or sequence_digests(upper))
         parts = zip(self._scan, scan, strict=True)
         self._scan = Scan(*(np.concatenate(pair) for pair in parts))
         return codes if all_new and not lower else self._look_up(items)
-
-    def _request(self, codes: np.ndarray) -> Request:
-        numbers = codes >> 1
-        n, every = len(numbers), np.arange(len(numbers))
-        first = np.empty(len(self._sequences), dtype=np.int64)
-        first[numbers[::-1]] = every[::-1]  # of several the last one assigned, which is the first
-        is_first = first[numbers] == every
-        distinct = numbers[is_first]
-        first[distinct] = np.arange(len(distinct))
-        rows = None if len(distinct) == n else first[numbers]
-        asked = Scan(*(values[numbers] for values in self._scan))
-        asked = asked._replace(lower_case=(codes & 1).astype(bool))
-        return Request(
-            sequences=list(map(self._sequences.__getitem__, distinct.tolist())),
-            digests=self._digests[distinct],
-            lengths=self._scan.lengths[distinct],
-            rows=rows,
-            counts=count_features(asked, n_distinct=len(distinct)),
-        )
 
 
 known_sequences = KnownSequences()

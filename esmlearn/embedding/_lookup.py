@@ -5,6 +5,7 @@ import sqlite3
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable
+from pathlib import Path
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,7 +15,9 @@ import numpy as np
 from esmlearn.embedding._digests import Digests
 from esmlearn.embedding._store import NumberFile
 
+MAX_MAPPED = 8  # files
 MAX_REMEMBERED = 1 << 20  # vectors of all spaces together; 64 bytes each
+_WORTH = 8  # times as many digests may be looked for at once, for the next request to have them
 _COLUMNS = ("first", "size", "checksum", "used")
 
 
@@ -38,15 +41,13 @@ class Lookup:
         As given, but sorted.
     words : ndarray of uint64 of shape (n, 2)
         Those of the digests.
-    numbers : NumberFile
-        The file that the entries tell of.
     """
 
     def __init__(self, digests: Digests, entries: np.ndarray, *, is_whole: bool = False) -> None:
         order = np.argsort(digests.words[:, 0], kind="stable")
         self.digests, self.entries = digests[order], entries[order]
         self.words = self.digests.words
-        self.is_whole, self.numbers = is_whole, NumberFile()
+        self.is_whole = is_whole
         self._first = np.ascontiguousarray(self.words[:, 0])
         self._found: WeakKeyDictionary[Digests, np.ndarray] = WeakKeyDictionary()
 
@@ -84,8 +85,16 @@ class Lookup:
         """Return the place of each sequence in `entries`, -1 where there is none."""
         known = self._found.get(digests)
         if known is None:
-            known = self._found[digests] = self._search(digests.words)
+            known = self._found[digests] = self._find(digests)
         return known
+
+    def _find(self, digests: Digests) -> np.ndarray:
+        """Find sequences among which they are a part of, if that is found or will be again."""
+        origin, rows = digests.part_of or (lambda: None, np.empty(0))
+        whole = origin()
+        if whole is None or len(whole) > _WORTH * len(digests):
+            return self._search(digests.words)
+        return self.find(whole)[rows]
 
     def _search(self, words: np.ndarray) -> np.ndarray:
         if not len(self):
@@ -103,11 +112,50 @@ class Lookup:
         return places
 
 
+class NotedLookup:
+    """Where a note says that the vectors of one request lie, in its order.
+
+    It is right as long as the space has the same file, in which nothing is ever written twice, but
+    for vectors that were damaged since and computed again.
+
+    Parameters
+    ----------
+    digests : Digests
+        Those of the request.
+    entries : ndarray of int64 of shape (n, 4)
+        As those of a Lookup.
+    """
+
+    is_whole = False
+
+    def __init__(self, digests: Digests, entries: np.ndarray) -> None:
+        self.entries, self.words = entries, digests.words
+
+    def find(self, digests: Digests) -> np.ndarray:
+        """Return the place of each sequence of the request in `entries`."""
+        return np.arange(len(digests))
+
+    def pack(self) -> bytes:
+        """Return it as a note; the vectors count as used when the first of them was."""
+        first, size, checksum, used = self.entries.T
+        header = np.array([size[0], used.min()])
+        return b"".join(part.astype("<i8").tobytes() for part in (header, first, checksum))
+
+    @classmethod
+    def unpack(cls, content: memoryview, digests: Digests) -> "NotedLookup":
+        """Return what a note says."""
+        header, numbers = np.split(np.frombuffer(content, dtype="<i8"), [2])
+        entries = np.empty((len(digests), 4), dtype=np.int64)
+        entries[:, 0], entries[:, 2] = numbers.reshape(2, -1)
+        entries[:, [1, 3]] = header
+        return cls(digests, entries)
+
+
 class Memory:
     """The lookups of the spaces that were asked for last, while nothing is added to them.
 
-    A space is known by the folder of its cache and the name of its file, which no other has; it is
-    as it was while it has held as many vectors as then.
+    A space is known by the path of its file, whose name no other has; it is as it was while it has
+    held as many vectors as then.
     """
 
     def __init__(self) -> None:
@@ -116,29 +164,56 @@ class Memory:
     def reset(self) -> None:
         """Begin anew, as in a forked process: another thread may have held the lock."""
         self._lock = Lock()
-        self._known: OrderedDict[tuple[str, str], tuple[int, Lookup]] = OrderedDict()
+        self._known: OrderedDict[Path, tuple[int, Lookup]] = OrderedDict()
+        self._noted: WeakKeyDictionary[Digests, tuple[Path, NotedLookup]] = WeakKeyDictionary()
+        self._files: OrderedDict[Path, NumberFile] = OrderedDict()
 
-    def recall(self, folder: str, file: str, n_computed: int) -> Lookup | None:
+    def numbers(self, path: Path) -> np.ndarray:
+        """Return the numbers of a file, which stays mapped while it is one of the last."""
+        with self._lock:
+            file = self._files.setdefault(path, NumberFile())
+            self._files.move_to_end(path)
+            if len(self._files) > MAX_MAPPED:
+                self._files.popitem(last=False)
+            return file.read(path)
+
+    def recall_noted(self, path: Path, digests: Digests) -> NotedLookup | None:
+        """Return what a note said of this very request and this file of vectors."""
+        with self._lock:
+            known, lookup = self._noted.get(digests, (None, None))
+            return lookup if known == path else None
+
+    def remember_noted(self, path: Path, digests: Digests, lookup: NotedLookup) -> None:
+        """Keep what a note says of a request, while that is kept itself."""
+        with self._lock:
+            self._noted[digests] = path, lookup
+
+    def forget_noted(self, digests: Digests) -> None:
+        """Drop what a note said that is no longer true."""
+        with self._lock:
+            self._noted.pop(digests, None)
+
+    def recall(self, path: Path, n_computed: int) -> Lookup | None:
         """Return what is remembered of a space that has ever held `n_computed` vectors."""
         with self._lock:
-            number, lookup = self._known.get((folder, file), (-1, None))
+            number, lookup = self._known.get(path, (-1, None))
             if number != n_computed:
                 return None
-            self._known.move_to_end((folder, file))
+            self._known.move_to_end(path)
             return lookup
 
-    def remember(self, folder: str, file: str, n_computed: int, lookup: Lookup) -> None:
+    def remember(self, path: Path, n_computed: int, lookup: Lookup) -> None:
         """Keep a lookup of a whole space, and of others what there is room for."""
         with self._lock:
-            self._known[folder, file] = n_computed, lookup
-            self._known.move_to_end((folder, file))
+            self._known[path] = n_computed, lookup
+            self._known.move_to_end(path)
             while sum(len(known) for _, known in self._known.values()) > MAX_REMEMBERED:
                 self._known.popitem(last=False)
 
-    def forget(self, folder: str, file: str) -> None:
+    def forget(self, path: Path) -> None:
         """Drop what is no longer true of a space."""
         with self._lock:
-            self._known.pop((folder, file), None)
+            self._known.pop(path, None)
 
 
 memory = Memory()

@@ -52,7 +52,7 @@ def test_a_request_beyond_the_limit_is_answered_and_not_kept():
     table = KnownSequences(1000)
     assert len(table.ask(["A" * 400, "A" * 700]).sequences) == 2
     assert table.ask(["MKV"]).sequences == ["MKV"]
-    assert table._sequences == ["MKV"]
+    assert list(table._codes) == ["MKV"]
 
 
 @pytest.mark.parametrize("bad", ["MK1", "", None, 3, ["MKV"], {"a": "MKV"}, b"MKV", "ß"])

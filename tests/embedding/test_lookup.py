@@ -1,5 +1,7 @@
 """Digests found among others, as a dictionary would find them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -43,10 +45,10 @@ def test_memory_keeps_the_spaces_asked_for_last(monkeypatch):
     memory = Memory()
     lookups = [Lookup(Digests(bytes(16 * n)), np.zeros((n, 4), np.int64)) for n in (2, 2, 2, 9)]
     for name, lookup in zip("abc", lookups, strict=False):
-        memory.remember("folder", name, 1, lookup)
+        memory.remember(Path(name), 1, lookup)
         if name == "b":
-            assert memory.recall("folder", "a", 1) is lookups[0]
-    assert [memory.recall("folder", name, 1) is not None for name in "abc"] == [True, False, True]
-    assert memory.recall("folder", "a", 2) is None
-    memory.remember("folder", "d", 1, lookups[3])
-    assert memory.recall("folder", "d", 1) is None
+            assert memory.recall(Path("a"), 1) is lookups[0]
+    assert [memory.recall(Path(name), 1) is not None for name in "abc"] == [True, False, True]
+    assert memory.recall(Path("a"), 2) is None
+    memory.remember(Path("d"), 1, lookups[3])
+    assert memory.recall(Path("d"), 1) is None

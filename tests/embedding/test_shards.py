@@ -15,12 +15,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from esmlearn.embedding import EmbeddingCache, ESMEmbedder, write_untrained_checkpoint
-from esmlearn.embedding._digests import Digests
+from esmlearn.embedding._known import KnownSequences
 from esmlearn.embedding._member import resolve_members
 from esmlearn.embedding._runtime import release_models
 from esmlearn.embedding._shards import MAX_TRIES, _Ledger, run_shards
 from esmlearn.exceptions import CheckpointError, EngineError
-from esmlearn.utils._sequences import sequence_digest
 from tests._proteins import random_protein
 
 
@@ -237,4 +236,4 @@ def test_workers_refuse_other_weights_than_those_meant(change, tmp_path, many):
         path.unlink()
     release_models()
     with pytest.raises(CheckpointError, match="same file"):
-        job.run(many, Digests.of([sequence_digest(s) for s in many]))
+        job.run(KnownSequences().ask(many))

@@ -436,7 +436,7 @@ def test_a_disk_that_is_full_leaves_the_order_as_it_was(cache, monkeypatch):
 
 
 def test_what_is_computed_lies_in_the_order_of_the_request(checkpoint, cache, monkeypatch):
-    monkeypatch.setattr("esmlearn.embedding._compute._MANY", 5)
+    monkeypatch.setattr("esmlearn.embedding._compute.MANY", 5)
     proteins = ["MKTAYIAKQR"[: 3 + i] * (i + 1) for i in range(7)]
     embedder = ESMEmbedder(checkpoint, cache=cache)
     expected = embedder.transform(proteins)
