@@ -41,7 +41,8 @@ class EmbeddingCache(CacheVectors):
     max_bytes : int, default=None
         Most bytes of vectors that what is stored through this object may grow the cache to; beyond,
         the least recently used ones are removed until a tenth of the limit is free. None sets no
-        limit. The index comes on top, with about 100 bytes per vector.
+        limit. The index comes on top, with about 100 bytes per vector and at most 64 MiB of what
+        was found out about large requests.
 
     Examples
     --------
