@@ -1,5 +1,6 @@
 """Exact Smith-Waterman search with SIMD instructions, through pyopal."""
 
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version as package_version
 from typing import Any
@@ -50,32 +51,94 @@ class ExactSearch(Engine):
 
 
 def _search(queries: list[str], targets: list[str] | None, evalue: float, n_threads: int) -> Hits:
-    from pyopal import Aligner, Database
-    from scoring_matrices import ScoringMatrix
+    search = _Search(queries, queries if targets is None else targets, evalue)
+    every = np.arange(len(search.targets))
 
-    matrix = ScoringMatrix.from_name("BLOSUM62")
-    searched = queries if targets is None else targets
-    database = Database(searched, matrix.alphabet)
-    query_lengths, target_lengths = lengths_of(queries), lengths_of(searched)
+    def align(query: int) -> list[tuple[int, ...]]:
+        start = query + 1 if targets is None else 0
+        return search.rows(query, search.database, every, start) if start < len(every) else []
 
-    def align(index: int) -> list[tuple[int, ...]]:
-        start = index + 1 if targets is None else 0
-        if start >= len(database):
-            return []
-        aligner = Aligner(matrix, gap_open=_GAP_OPEN, gap_extend=_GAP_EXTEND)
-        query, length = queries[index], int(query_lengths[index])
+    return search.hits(align, range(len(queries)), n_threads)
+
+
+def search_pairs(
+    sequences: list[str], pairs: NDArray[np.int64], *, evalue: float, n_threads: int
+) -> Hits:
+    """Return the significant ones of the alignments of given pairs.
+
+    Parameters
+    ----------
+    sequences : list of str
+        Canonical sequences in the common alphabet.
+    pairs : ndarray of int of shape (n_pairs, 2)
+        Indices of a query and a target. It is fastest where queries have many targets.
+    evalue : float
+        Largest E-value.
+    n_threads : int
+        Number of threads; does not change the result.
+
+    Returns
+    -------
+    hits : Hits
+        Sorted by query.
+    """
+    search = _Search(sequences, sequences, evalue)
+    query, target = pairs.T
+    order = np.lexsort((search.target_lengths[target], query))
+    query, target = query[order], target[order]
+    queries, starts = np.unique(query, return_index=True)
+    targets = np.split(target, starts[1:])
+
+    def align(row: int) -> list[tuple[int, ...]]:
+        some = search.database.extract(targets[row].tolist())
+        return search.rows(int(queries[row]), some, targets[row])
+
+    return search.hits(align, range(len(queries)), n_threads)
+
+
+class _Search:
+    """Scores of queries with targets, and the alignments of those that are significant."""
+
+    def __init__(self, queries: list[str], targets: list[str], evalue: float) -> None:
+        from pyopal import Database
+        from scoring_matrices import ScoringMatrix
+
+        self.queries, self.targets, self.evalue = queries, targets, evalue
+        self.query_lengths, self.target_lengths = lengths_of(queries), lengths_of(targets)
+        self.matrix = ScoringMatrix.from_name("BLOSUM62")
+        self.database = Database(targets, self.matrix.alphabet)
+
+    def rows(
+        self, query: int, database: Any, targets: NDArray[np.intp], start: int = 0
+    ) -> list[tuple[int, ...]]:
+        """Return query, target, score, matches, columns and spans of each significant alignment.
+
+        `targets` says which sequences those of the database are.
+        """
+        from pyopal import Aligner
+
+        aligner = Aligner(self.matrix, gap_open=_GAP_OPEN, gap_extend=_GAP_EXTEND)
+        text, length = self.queries[query], int(self.query_lengths[query])
         rows: list[tuple[int, ...]] = []
-        for found in aligner.align(query, database, mode="score", algorithm="sw", start=start):
-            target = found.target_index
-            shorter = min(length, int(target_lengths[target]))
-            if found.score >= least_score(evalue, shorter):
-                rows.append((index, target, *_trace(aligner, query, searched[target])))
+        for found in aligner.align(text, database, mode="score", algorithm="sw", start=start):
+            target = int(targets[found.target_index])
+            shorter = min(length, int(self.target_lengths[target]))
+            if found.score >= least_score(self.evalue, shorter):
+                rows.append((query, target, *_trace(aligner, text, self.targets[target])))
         return rows
 
-    with ThreadPoolExecutor(n_threads) as pool:
-        rows = [row for part in pool.map(align, range(len(queries))) for row in part]
-    table = np.array(rows, dtype=np.int64).reshape(-1, 7).T
-    return Hits.from_alignments(*table, query_lengths=query_lengths, target_lengths=target_lengths)
+    def hits(
+        self,
+        align: Callable[[int], list[tuple[int, ...]]],
+        numbers: Iterable[int],
+        n_threads: int,
+    ) -> Hits:
+        """Return the rows that a function gives for each of some numbers, as hits."""
+        with ThreadPoolExecutor(n_threads) as pool:
+            rows = [row for part in pool.map(align, numbers) for row in part]
+        table = np.array(rows, dtype=np.int64).reshape(-1, 7).T
+        lengths = {"query_lengths": self.query_lengths, "target_lengths": self.target_lengths}
+        return Hits.from_alignments(*table, **lengths)
 
 
 def align_pairs(

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from esmlearn.clustering._completion import COMPLETION, complete
 from esmlearn.clustering._engine import Engine
-from esmlearn.clustering._graph import HomologyGraph, graph_from_pairs
+from esmlearn.clustering._graph import HomologyGraph
+from esmlearn.clustering._graph_parts import graph_of_hits, union
 from esmlearn.clustering._hits import Hits, lengths_of
 from esmlearn.clustering._nodes import Nodes
 from esmlearn.clustering._redundancy import Redundancy, share_edges
@@ -89,6 +91,7 @@ class GraphFinder:
             engine.version,
             engine.settings,
             repr(self.evalue),
+            *([] if engine.exact else [COMPLETION]),
         ]
         if self.redundancy is not None:
             parts.append(asdict(self.redundancy))
@@ -108,13 +111,28 @@ class GraphFinder:
 
     def _search(self, nodes: Nodes, engine: Engine) -> HomologyGraph:
         if self.redundancy is None:
-            return graph_of_hits(nodes, self._run(engine, nodes.sequences, None))
+            return self._search_all(nodes, engine)
         stands_for, hits = self.redundancy.group(
             nodes.sequences, evalue=self.evalue, n_threads=self.n_threads
         )
         searched = nodes.take(np.unique(stands_for))
-        between = graph_of_hits(searched, self._run(engine, searched.sequences, None))
+        between = self._search_all(searched, engine)
         return share_edges(between, graph_of_hits(nodes, hits), stands_for)
+
+    def _search_all(self, nodes: Nodes, engine: Engine) -> HomologyGraph:
+        graph = graph_of_hits(nodes, self._run(engine, nodes.sequences, None))
+        return self._completed(graph, nodes, engine)
+
+    def _completed(self, graph: HomologyGraph, nodes: Nodes, engine: Engine) -> HomologyGraph:
+        """Add what a heuristic engine overlooked among the homologs of homologs."""
+        if engine.exact:
+            return graph
+        start = time.perf_counter()
+        completed = complete(graph, nodes, evalue=self.evalue, n_threads=self.n_threads)
+        message = "aligned homologs of homologs: %d more alignments in %.1f s"
+        what = (completed.n_edges - graph.n_edges, time.perf_counter() - start)
+        _LOGGER.log(self._level, message, *what)
+        return completed
 
     def _extend(self, nodes: Nodes, known: Nodes, engine: Engine) -> HomologyGraph:
         """Search pairs with a new protein alone, and take the others from the known graph."""
@@ -131,21 +149,21 @@ class GraphFinder:
             back = self._run(engine, [nodes.sequences[i] for i in old], fresh)
             parts.append(replace(back, query=old[back.query], target=new[back.target]))
         added = graph_of_hits(nodes, Hits.concatenate(parts))
-        names = ("identity", "coverage_shorter", "coverage_longer", "evalue", "score")
-        values = {n: np.concatenate([getattr(base, n), getattr(added, n)]) for n in names}
-        return graph_from_pairs(
-            nodes.digests, np.concatenate([old[base.edges], added.edges]), values, {}
-        )
+        kept = replace(base, digests=nodes.digests, edges=old[base.edges])
+        return self._completed(union(kept, added), nodes, engine)
+
+    @property
+    def _level(self) -> int:
+        return logging.INFO if self.verbose else logging.DEBUG
 
     def _run(self, engine: Engine, queries: list[str], targets: list[str] | None) -> Hits:
-        level = logging.INFO if self.verbose else logging.DEBUG
         n_targets = len(queries if targets is None else targets)
         what = (len(queries), n_targets, engine.name, engine.version)
-        _LOGGER.log(level, "searching %d proteins against %d with %s %s", *what)
+        _LOGGER.log(self._level, "searching %d proteins against %d with %s %s", *what)
         start = time.perf_counter()
         hits = run_engine(engine, queries, targets, evalue=self.evalue, n_threads=self.n_threads)
         seconds = time.perf_counter() - start
-        _LOGGER.log(level, "found %d alignments in %.1f s", len(hits), seconds)
+        _LOGGER.log(self._level, "found %d alignments in %.1f s", len(hits), seconds)
         record_search(engine.name, len(queries), n_targets, seconds)
         return hits
 
@@ -157,25 +175,7 @@ def _described(
         "engine": engine.name,
         "version": engine.version,
         "settings": engine.settings,
+        "completion": None if engine.exact else COMPLETION,
     }
     about["representatives"] = None if redundancy is None else asdict(redundancy)
     return replace(graph, description={**graph.description, **about})
-
-
-def graph_of_hits(nodes: Nodes, hits: Hits) -> HomologyGraph:
-    """Return the graph of alignments between nodes."""
-    lengths = lengths_of(nodes.sequences)
-    of_query, of_target = hits.coverage_query, hits.coverage_target
-    n, m = lengths[hits.query], lengths[hits.target]
-    least, most = np.minimum(of_query, of_target), np.maximum(of_query, of_target)
-    # Of two equally long proteins the better covered one counts as the shorter.
-    shorter = np.where(n == m, most, np.where(n < m, of_query, of_target))
-    longer = np.where(n == m, least, np.where(n < m, of_target, of_query))
-    values = {
-        "identity": hits.identity,
-        "coverage_shorter": shorter,
-        "coverage_longer": longer,
-        "evalue": hits.evalue,
-        "score": hits.score,
-    }
-    return graph_from_pairs(nodes.digests, np.column_stack([hits.query, hits.target]), values, {})

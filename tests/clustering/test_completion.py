@@ -1,0 +1,92 @@
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from esmlearn.clustering import _completion, _finder, homology_graph
+from esmlearn.clustering._completion import COMPLETION, complete
+from esmlearn.clustering._nodes import Nodes
+from tests._proteins import make_families
+
+PROTEINS = make_families(4, [9, 6, 3, 2], length=70, identity=0.65, seed=3)[0]
+NODES = Nodes.of(PROTEINS)
+EVERY_HIT = {"identity": 0.0, "coverage": 0.0, "coverage_mode": "any", "margin": 0.0}
+VALUES = ("identity", "coverage_shorter", "coverage_longer", "evalue", "score")
+
+
+@pytest.fixture(scope="module")
+def exact():
+    return homology_graph(PROTEINS, engine="exact", cache=None, **EVERY_HIT)
+
+
+def completed(graph, n_threads=1):
+    return complete(graph, NODES, evalue=1e-3, n_threads=n_threads)
+
+
+def edges_of(graph):
+    """What is known of each pair."""
+    values = zip(*(getattr(graph, name) for name in VALUES), strict=True)
+    return dict(zip(map(tuple, graph.edges.tolist()), values, strict=True))
+
+
+def without(graph, dropped):
+    return graph._take_edges(np.flatnonzero(~np.asarray(dropped, dtype=bool)))
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_what_a_third_protein_joins_is_found_as_exact_search_finds_it(exact, data):
+    lists = st.lists(st.booleans(), min_size=exact.n_edges, max_size=exact.n_edges)
+    partial = without(exact, data.draw(lists))
+    found, truth = edges_of(completed(partial)), edges_of(exact)
+    assert edges_of(partial).items() <= found.items() <= truth.items()
+    joined = completed(partial).filter(**COMPLETION).adjacency().toarray()
+    for pair in combinations(range(len(NODES.sequences)), 2):
+        if (joined[pair[0]] & joined[pair[1]]).any() and pair in truth:
+            assert pair in found
+
+
+def test_a_chain_is_followed_to_its_end(exact):
+    family = exact.filter(**COMPLETION)
+    labels = family.components()
+    largest = np.flatnonzero(labels == np.bincount(labels).argmax())
+    steps = set(zip(largest[:-1].tolist(), largest[1:].tolist(), strict=True))
+    chain = without(exact, [tuple(edge) not in steps for edge in exact.edges.tolist()])
+    assert chain.n_edges >= 5
+    assert completed(chain).n_edges > 2 * chain.n_edges  # more than one round gives
+
+
+def test_threads_and_blocks_change_nothing(exact, monkeypatch):
+    partial = without(exact, np.arange(exact.n_edges) % 2)
+    expected = edges_of(completed(partial))
+    monkeypatch.setattr(_completion, "_PATHS_AT_ONCE", 1)
+    assert edges_of(completed(partial, n_threads=3)) == expected
+
+
+def test_a_complete_graph_and_an_empty_one_stay_as_they_are(exact):
+    assert completed(exact) is exact
+    nothing = without(exact, np.ones(exact.n_edges))
+    assert completed(nothing) is nothing
+
+
+def test_a_heuristic_search_is_completed(monkeypatch):
+    search = _finder.run_engine
+
+    def overlooking(*arguments, **options):
+        hits = search(*arguments, **options)
+        return hits.take(np.arange(len(hits)) % 3 > 0)
+
+    monkeypatch.setattr(_finder, "run_engine", overlooking)
+    graph = homology_graph(PROTEINS, engine="mmseqs", cache=None, **EVERY_HIT)
+    monkeypatch.setattr(_finder, "complete", lambda graph, *arguments, **options: graph)
+    searched = homology_graph(PROTEINS[::-1], engine="mmseqs", evalue=2e-3, cache=None, **EVERY_HIT)
+    assert graph.description["completion"] == COMPLETION
+    assert graph.n_edges > searched.filter(evalue=1e-3).n_edges
+
+
+def test_exact_search_needs_no_completion(exact, monkeypatch):
+    monkeypatch.setattr(_finder, "complete", None)
+    graph = homology_graph(PROTEINS, engine="exact", evalue=5e-4, cache=None)
+    assert graph.description["completion"] is None
