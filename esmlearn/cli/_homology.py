@@ -22,6 +22,8 @@ from esmlearn.cli._common import (
 from esmlearn.exceptions import DataError
 from esmlearn.io import Proteins, write_fasta, write_table
 
+ASIDE = "set_aside"  # in no part; text, as PredefinedSplit trains on rows of fold -1
+
 
 def add_commands(commands: Commands) -> None:
     """Add the commands."""
@@ -75,7 +77,13 @@ def _add_split(commands: Commands) -> None:
     parser.add_argument("-o", "--output", type=table_path, required=True, help="CSV to write")
     add_input(parser, target=True)
     kinds = parser.add_mutually_exclusive_group()
-    kinds.add_argument("--folds", type=at_least(2), default=5, metavar="N", help="number of folds")
+    kinds.add_argument(
+        "--folds",
+        type=at_least(2),
+        default=5,
+        metavar="N",
+        help="number of folds; proteins that would join two folds are set aside",
+    )
     kinds.add_argument(
         "--holdout",
         type=at_least(1),
@@ -99,7 +107,7 @@ def _add_split(commands: Commands) -> None:
 def run_split(args: argparse.Namespace) -> int:
     """Split and write id, part (and target)."""
     if args.singletons_only and not args.holdout:
-        raise DataError("Got --singletons-only without --holdout; folds test every protein.")
+        raise DataError("Got --singletons-only without --holdout; folds test every family.")
     proteins = read_input(args, min_sequences=2)
     part, about = _holdout(args, proteins) if args.holdout else _folds(args, proteins)
     column = "split" if args.holdout else "fold"
@@ -111,11 +119,15 @@ def run_split(args: argparse.Namespace) -> int:
     if args.fasta_out:
         for name in dict.fromkeys(part.tolist()):
             rows = part == name
-            path = Path(args.fasta_out) / f"{column}_{name}.fasta".replace("split_", "")
+            stem = f"fold_{name}" if column == "fold" and name != ASIDE else name
+            path = Path(args.fasta_out) / f"{stem}.fasta"
             write_fasta(path, proteins.sequences[rows], ids=proteins.ids[rows].tolist())
-    names, counts = np.unique(part, return_counts=True)
-    sizes = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
-    text = f"{args.output}: " + ", ".join(f"{name} {count}" for name, count in sizes.items())
+    names = sorted(set(part.tolist()), key=lambda name: (isinstance(name, str), name))
+    sizes = {str(name): int((part == name).sum()) for name in names}
+    shown = [f"{n} in {column} {name}" for name, n in sizes.items() if name != ASIDE]
+    if ASIDE in sizes:
+        shown.append(f"{sizes[ASIDE]} set aside, as homologs of theirs lie in another part")
+    text = f"{args.output}: " + ", ".join(shown)
     show(args, {"output": args.output, "sizes": sizes, **about}, text)
     return 0
 
@@ -127,10 +139,12 @@ def _folds(args: argparse.Namespace, proteins: Proteins) -> tuple[np.ndarray, di
         args.folds,
         identity=args.identity,
         coverage=args.coverage,
+        # A column of folds cannot say whom a training part leaves out.
+        on_large_component="drop",
         random_state=args.seed,
         n_jobs=args.jobs,
     )
-    fold = np.full(len(proteins.ids), -1)
+    fold = np.full(len(proteins.ids), ASIDE, dtype=object)
     for number, (_, test) in enumerate(splitter.split(proteins.sequences, proteins.y)):
         fold[test] = number
     return fold, {"description": dict(splitter.description_)}
@@ -151,7 +165,7 @@ def _holdout(args: argparse.Namespace, proteins: Proteins) -> tuple[np.ndarray, 
         random_state=args.seed,
         n_jobs=args.jobs,
     )
-    part = np.full(len(proteins.ids), "set_aside", dtype=object)
+    part = np.full(len(proteins.ids), ASIDE, dtype=object)
     for name in ("train", "validation", "test"):
         part[getattr(found, name)] = name
     return part, {"summary": found.summary()}

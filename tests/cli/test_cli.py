@@ -14,7 +14,7 @@ from esmlearn.cli import _main, _study, main
 from esmlearn.datasets import load_subcellular_location
 from esmlearn.embedding import write_untrained_checkpoint
 from esmlearn.io import write_fasta
-from tests._proteins import make_families
+from tests._proteins import make_families, random_protein
 
 
 @pytest.fixture(scope="session")
@@ -148,6 +148,30 @@ def test_split_then_audit(files, tmp_path, capsys):
     code, out, _ = run(capsys, "audit", folds, "--json")
     assert code == 0
     assert json.loads(out)["table"][-1]["A"] == 0.0
+
+
+def test_folds_in_a_file_do_not_leak_where_a_family_is_cut(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    genome = random_protein(2400, rng)
+    chain = [genome[i : i + 80] for i in range(0, 2320, 30)]  # each overlaps with the next ones
+    sequences = chain + [random_protein(80, rng) for _ in range(30)]
+    write_fasta(tmp_path / "chain.fasta", sequences, ids=[f"P{i}" for i in range(len(sequences))])
+    out, parts = tmp_path / "folds.csv", tmp_path / "parts"
+    code, text, _ = run(
+        capsys, "split", tmp_path / "chain.fasta", "--folds", 3, "-o", out, "--fasta-out", parts
+    )
+    assert code == 0
+    fold = pd.read_csv(out)["fold"].astype(str)
+    n_aside = int((fold == "set_aside").sum())
+    assert 0 < n_aside < 20
+    assert f"{n_aside} set aside" in text
+    assert {p.name for p in parts.iterdir()} == {
+        "fold_0.fasta", "fold_1.fasta", "fold_2.fasta", "set_aside.fasta"
+    }  # fmt: skip
+    code, text, _ = run(capsys, "audit", out, "--json")
+    assert code == 0
+    assert json.loads(text)["table"][-1]["A"] == 0.0
+    assert json.loads(text)["table"][-1]["n_test"] == len(sequences) - n_aside
 
 
 def test_holdout_split_with_fasta(files, tmp_path, capsys):
