@@ -20,6 +20,7 @@ from esmlearn.cli._common import (
 )
 from esmlearn.exceptions import DataError
 from esmlearn.io import Proteins, write_table
+from esmlearn.utils._parts import PART_NAMES, SET_ASIDE
 from esmlearn.utils._sequences import remove_gaps
 
 
@@ -40,7 +41,7 @@ def add_commands(commands: Commands) -> None:
         help="column of folds, or of train/valid/test ('fold' or 'split' if there)",
     )
     parser.add_argument(
-        "--set-aside", default="set_aside,-1", metavar="A,B", help="values that are in no part"
+        "--set-aside", default=f"{SET_ASIDE},-1", metavar="A,B", help="values that are in no part"
     )
     parser.add_argument("--engine", default="auto", choices=["auto", "exact", "mmseqs", "diamond"])
     parser.add_argument(
@@ -107,8 +108,10 @@ def _read_parts(args: argparse.Namespace) -> pd.DataFrame:
 def _part_names(files: list[str]) -> list[str]:
     """Name each file's part: train, validation or test where the file names say so."""
     stems = [Path(file).name.split(".")[0] for file in files]
-    words = [[w for w in re.split(r"[\W_]+", stem.lower()) if w in _PARTS] for stem in stems]
-    parts = [_PARTS[found[0]] if found else stem for found, stem in zip(words, stems, strict=True)]
+    words = [[w for w in re.split(r"[\W_]+", stem.lower()) if w in PART_NAMES] for stem in stems]
+    parts = [
+        PART_NAMES[found[0]] if found else stem for found, stem in zip(words, stems, strict=True)
+    ]
     names = parts if len(set(parts)) == len(parts) else stems
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -147,14 +150,10 @@ def _parts_column(column: str | None, proteins: Proteins, file: str) -> pd.Serie
     return frame[name].astype(str)
 
 
-_PARTS = {"train": "train", "training": "train", "trn": "train", "test": "test", "tst": "test"}
-_PARTS |= dict.fromkeys(["validation", "valid", "val", "dev", "evl"], "validation")
-
-
 def _splits(values: pd.Series, aside: set[str]) -> Any:
     """Return parts as `audit_leakage` takes them: named parts, or a number per fold."""
     used = values[~values.isin(aside)]
-    parts = used.str.lower().map(_PARTS)
+    parts = used.str.lower().map(PART_NAMES)
     if parts.notna().all() and "train" in set(parts):
         return {str(name): np.asarray(rows) for name, rows in parts.groupby(parts).groups.items()}
     codes = pd.Series(-1, index=values.index)

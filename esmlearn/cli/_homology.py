@@ -21,8 +21,7 @@ from esmlearn.cli._common import (
 )
 from esmlearn.exceptions import DataError
 from esmlearn.io import Proteins, write_fasta, write_table
-
-ASIDE = "set_aside"  # in no part; text, as PredefinedSplit trains on rows of fold -1
+from esmlearn.utils._parts import SET_ASIDE
 
 
 def add_commands(commands: Commands) -> None:
@@ -119,14 +118,14 @@ def run_split(args: argparse.Namespace) -> int:
     if args.fasta_out:
         for name in dict.fromkeys(part.tolist()):
             rows = part == name
-            stem = f"fold_{name}" if column == "fold" and name != ASIDE else name
+            stem = f"fold_{name}" if column == "fold" and name != SET_ASIDE else name
             path = Path(args.fasta_out) / f"{stem}.fasta"
             write_fasta(path, proteins.sequences[rows], ids=proteins.ids[rows].tolist())
     names = sorted(set(part.tolist()), key=lambda name: (isinstance(name, str), name))
     sizes = {str(name): int((part == name).sum()) for name in names}
-    shown = [f"{n} in {column} {name}" for name, n in sizes.items() if name != ASIDE]
-    if ASIDE in sizes:
-        shown.append(f"{sizes[ASIDE]} set aside, as homologs of theirs lie in another part")
+    shown = [f"{n} in {column} {name}" for name, n in sizes.items() if name != SET_ASIDE]
+    if SET_ASIDE in sizes:
+        shown.append(f"{sizes[SET_ASIDE]} set aside, as homologs of theirs lie in another part")
     text = f"{args.output}: " + ", ".join(shown)
     show(args, {"output": args.output, "sizes": sizes, **about}, text)
     return 0
@@ -144,7 +143,8 @@ def _folds(args: argparse.Namespace, proteins: Proteins) -> tuple[np.ndarray, di
         random_state=args.seed,
         n_jobs=args.jobs,
     )
-    fold = np.full(len(proteins.ids), ASIDE, dtype=object)
+    # Text, as scikit-learn's PredefinedSplit trains on rows of fold -1.
+    fold = np.full(len(proteins.ids), SET_ASIDE, dtype=object)
     for number, (_, test) in enumerate(splitter.split(proteins.sequences, proteins.y)):
         fold[test] = number
     return fold, {"description": dict(splitter.description_)}
@@ -165,7 +165,7 @@ def _holdout(args: argparse.Namespace, proteins: Proteins) -> tuple[np.ndarray, 
         random_state=args.seed,
         n_jobs=args.jobs,
     )
-    part = np.full(len(proteins.ids), ASIDE, dtype=object)
+    part = np.full(len(proteins.ids), SET_ASIDE, dtype=object)
     for name in ("train", "validation", "test"):
         part[getattr(found, name)] = name
     return part, {"summary": found.summary()}

@@ -44,10 +44,11 @@ def audit_leakage(
     sequences : array-like of str of shape (n_rows,)
         Proteins.
     splits : array-like, list, dict or splitter
-        One fold label per row (negative: in no fold); (train, test) row indices or masks of each
-        split, as ``split`` returns them, or those of a single split; a dict or
-        :class:`TrainValidationTestSplit` with the rows of ``"train"``, ``"validation"``,
-        ``"test"``; or a splitter, whose ``split(sequences, y)`` is called.
+        One label per row: the number or name of its test fold, or, where all labels are, the part
+        ``"train"``, ``"validation"`` or ``"test"`` (negative or ``"set_aside"``: in none);
+        (train, test) row indices or masks of each split, as ``split`` returns them, or those of a
+        single split; a dict or :class:`TrainValidationTestSplit` with the rows of ``"train"``,
+        ``"validation"``, ``"test"``; or a splitter, whose ``split(sequences, y)`` is called.
     y : array-like of shape (n_rows,), default=None
         The target: copies of a sequence with different targets are reported.
     identity : float, default=0.3

@@ -1,23 +1,32 @@
 """The independent search behind an audit: who among the test rows resembles who in training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from esmlearn.clustering import Hits, exact_search, search
 from esmlearn.clustering._nodes import canonical_sequences, row_digests
 from esmlearn.exceptions import DataError
 from esmlearn.model_selection._holdout import TrainValidationTestSplit
+from esmlearn.utils._parts import PART_NAMES, SET_ASIDE
 
 Split = tuple[str, NDArray[np.intp], NDArray[np.intp]]
+
+_FORMS = (
+    "expected (train, test) row indices, one fold label per row, a dict of the parts "
+    "train/validation/test, or a splitter"
+)
 
 
 def named_splits(splits: Any, sequences: list[str], y: ArrayLike | None) -> list[Split]:
     """Return (name, train, test) for every way of writing splits that `audit_leakage` takes."""
     n_rows = len(sequences)
+    if isinstance(splits, str) or not (hasattr(splits, "split") or isinstance(splits, Iterable)):
+        raise DataError(f"splits is of type {type(splits).__name__}; {_FORMS}.")
     if hasattr(splits, "split"):
         splits = splits.split(sequences, y)
     if isinstance(splits, Iterator):  # what a splitter's `split` returns
@@ -27,7 +36,7 @@ def named_splits(splits: Any, sequences: list[str], y: ArrayLike | None) -> list
     if isinstance(splits, dict):
         named = _splits_of_parts(splits)
     elif _is_labels(splits, n_rows):
-        named = _splits_of_labels(np.asarray(splits))
+        named = _splits_of_labels(splits)
     elif _is_one_pair(splits):
         named = [("0", splits[0], splits[1])]
     else:
@@ -42,13 +51,13 @@ def named_splits(splits: Any, sequences: list[str], y: ArrayLike | None) -> list
 
 def _splits_of_parts(parts: dict[str, Any]) -> list[Split]:
     """Return validation and test against train, and test against validation."""
-    unknown = set(parts) - {"train", "validation", "test"}
-    if unknown or "train" not in parts or len(parts) < 2:
+    known = [PART_NAMES.get(str(name).lower()) for name in parts]
+    if None in known or "train" not in known or not 1 < len(known) == len(set(known)):
         raise DataError(
-            f"the parts are named {sorted(parts)}; expected 'train' with 'validation', 'test' or "
-            f"both."
+            f"the parts are named {sorted(map(str, parts))}; expected 'train' with 'validation', "
+            f"'test' or both."
         )
-    arrays = {name: np.asarray(rows) for name, rows in parts.items()}
+    arrays = {str(n): np.asarray(rows) for n, rows in zip(known, parts.values(), strict=True)}
     named: list[Split] = [
         (n, arrays["train"], arrays[n]) for n in ("validation", "test") if n in arrays
     ]
@@ -58,12 +67,45 @@ def _splits_of_parts(parts: dict[str, Any]) -> list[Split]:
 
 
 def _is_labels(splits: Any, n_rows: int) -> bool:
-    return len(splits) == n_rows and all(np.ndim(item) == 0 for item in splits)
+    """Tell labels, one for each row, from pairs; refuse labels of other rows."""
+    if not len(splits) or not all(map(_is_scalar, splits)):
+        return False
+    if len(splits) != n_rows:
+        raise DataError(
+            f"splits has {len(splits)} labels for {n_rows} sequences; expected one for each."
+        )
+    return True
 
 
-def _splits_of_labels(labels: NDArray[Any]) -> list[Split]:
-    """Return each fold against all others; a negative label is set aside."""
-    kept = labels >= 0 if labels.dtype.kind in "if" else np.ones(len(labels), dtype=bool)
+def _is_scalar(item: Any) -> bool:
+    try:
+        return np.ndim(item) == 0
+    except ValueError:  # a pair of arrays of different lengths
+        return False
+
+
+def _splits_of_labels(splits: Any) -> list[Split]:
+    """Return the parts that labels name, or each fold against all others."""
+    labels = np.asarray(splits)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise DataError(f"splits has shape {labels.shape}; expected one label per row.")
+    missing = np.flatnonzero(pd.isna(labels))
+    if len(missing):
+        raise DataError(
+            f"splits[{missing[0]}] is {labels.tolist()[missing[0]]!r}; expected a label for every "
+            f"row. Fill it; negative numbers and {SET_ASIDE!r} mean in no part."
+        )
+    if labels.dtype.kind in "if":
+        kept = labels >= 0
+    else:  # text, or text and numbers
+        labels = labels.astype(str)
+        kept = ~np.isin(labels, (SET_ASIDE, "-1"))
+        parts = {name: np.flatnonzero(labels == name) for name in np.unique(labels[kept]).tolist()}
+        known = {PART_NAMES.get(name.lower()) for name in parts}
+        if "train" in known and None not in known:
+            return _splits_of_parts(parts)
     return [
         (str(fold), np.flatnonzero(kept & (labels != fold)), np.flatnonzero(labels == fold))
         for fold in np.unique(labels[kept])
@@ -87,10 +129,7 @@ def _pair(pair: Any, index: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     try:
         train, test = pair
     except (TypeError, ValueError) as error:
-        raise DataError(
-            f"splits[{index}] is no pair; expected (train, test) row indices, one fold label per "
-            f"row, a dict of the parts train/validation/test, or a splitter."
-        ) from error
+        raise DataError(f"splits[{index}] is no pair; {_FORMS}.") from error
     return train, test
 
 

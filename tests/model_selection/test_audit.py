@@ -61,6 +61,32 @@ def test_negative_labels_are_in_no_fold(proteins):
     assert report.overall("A") == 0
 
 
+@pytest.mark.parametrize("names", [("train", "validation", "test"), ("Training", "val", "TEST")])
+def test_labels_that_name_parts_are_parts(proteins, names):
+    sequences, _ = proteins
+    labels = np.array(names, dtype=object)[np.arange(40) % 3]
+    rows = {
+        name: np.arange(40)[np.arange(40) % 3 == i]
+        for i, name in enumerate(("train", "validation", "test"))
+    }
+    expected = audit_leakage(sequences, rows).table
+    for form in (labels, labels.tolist(), pd.Series(labels, index=np.arange(40)[::-1])):
+        assert audit_leakage(sequences, form).table.equals(expected)
+    assert audit_leakage(sequences, pd.Series(labels).astype("category")).table.equals(expected)
+    named = dict(zip(names, rows.values(), strict=True))
+    assert audit_leakage(sequences, named).table.equals(expected)
+
+
+def test_rows_labelled_set_aside_are_in_no_part(proteins):
+    sequences, _ = proteins
+    folds = np.where(np.arange(40) < 4, "set_aside", (np.arange(40) % 2).astype(str))
+    table = audit_leakage(sequences, folds).table
+    assert table["split"].tolist() == ["0", "1", "overall"]
+    assert table["n_test"].iloc[-1] == 36
+    parts = np.where(np.arange(40) < 4, "set_aside", np.array(["train", "test"])[np.arange(40) % 2])
+    assert audit_leakage(sequences, parts).table["split"].tolist() == ["test", "overall"]
+
+
 def test_parts_are_compared_with_training_and_each_other(proteins):
     sequences, family = proteins
     first = np.unique(family, return_index=True)[1][:10]
@@ -195,6 +221,12 @@ def test_the_report_is_plain_data(proteins):
         ([([True, False], [False, True])], r"mask of shape \(2,\); expected \(40,\)"),
         ({"train": [0], "test": [True, False]}, r"mask of shape \(2,\); expected \(40,\)"),
         ([], "no splits to audit"),
+        ([0, 1, 0], "3 labels for 40 sequences"),
+        ([0, 1, np.nan, *[0] * 37], r"splits\[2\] is nan; expected a label"),
+        ([*["train"] * 39, None], r"splits\[39\] is None; expected a label"),
+        (None, "splits is of type NoneType; expected"),
+        (5, "splits is of type int; expected"),
+        ("train", "splits is of type str; expected"),
     ],
 )
 def test_splits_of_no_known_form(proteins, splits, message):

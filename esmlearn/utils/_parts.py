@@ -1,0 +1,8 @@
+"""What the parts of a split are called."""
+
+SET_ASIDE = "set_aside"
+
+#: By their usual names, in lower case.
+PART_NAMES = dict.fromkeys(["train", "training", "trn"], "train")
+PART_NAMES |= dict.fromkeys(["validation", "valid", "val", "dev", "evl"], "validation")
+PART_NAMES |= dict.fromkeys(["test", "testing", "tst"], "test")
