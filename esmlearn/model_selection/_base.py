@@ -194,10 +194,13 @@ def sequences_of(X: Any, groups: Any) -> list[str]:
             )
         return sequences
     if groups is None:
-        raise DataError(
-            f"X holds no sequences (it is of type {type(X).__name__}) and groups is None; expected "
-            f"sequences as X, or numeric X with groups=sequences."
-        )
+        try:
+            check_sequences(X)
+        except DataError as error:
+            raise DataError(
+                f"X holds no sequences and groups is None; expected sequences as X, or any other X "
+                f"with groups=sequences. {error}"
+            ) from error
     sequences = check_sequences(groups, name="groups")
     n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
     if len(sequences) != n_rows:

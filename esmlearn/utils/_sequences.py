@@ -1,7 +1,8 @@
 """What counts as a protein sequence, and how two of them are told apart."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from reprlib import Repr
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,9 @@ _GAP_BYTES = np.frombuffer(GAP_CHARACTERS.encode("ascii"), dtype=np.uint8)
 _AMBIGUOUS_BYTES = [bytes([code]) for code in AMBIGUOUS_RESIDUES.encode("ascii")]
 _BLOCK = 2048  # sequences looked at together: what is made of them stays in the processor's cache
 
+_SHORT_REPR = Repr()
+_SHORT_REPR.maxstring = _SHORT_REPR.maxother = 40
+
 _REMOVE_GAPS = str.maketrans("", "", GAP_CHARACTERS)
 
 
@@ -28,6 +32,21 @@ def as_items(X: Any, name: str) -> list[Any]:
         raise DataError(
             f"{name} is a single {type(X).__name__}; expected a one-dimensional array-like of "
             f"sequences. Pass [{name}] for one sequence."
+        )
+    if isinstance(X, set | frozenset):
+        raise DataError(
+            f"{name} is a {type(X).__name__}, which has no order that targets could follow; "
+            f"expected a one-dimensional array-like of sequences. Pass a list."
+        )
+    if isinstance(X, Mapping):
+        raise DataError(
+            f"{name} is a {type(X).__name__}; expected a one-dimensional array-like of sequences. "
+            f"Pass list({name}.values()) if its values are the sequences."
+        )
+    if isinstance(X, Iterator):
+        raise DataError(
+            f"{name} is a {type(X).__name__}, which gives its items only once; expected a "
+            f"one-dimensional array-like of sequences. Pass list({name})."
         )
     if hasattr(X, "column_names") and len(X.column_names) == 1:  # pyarrow's table of one column
         return as_items(X[X.column_names[0]], name)
@@ -193,18 +212,27 @@ def _refuse(items: Sequence[Any], name: str) -> None:
     for index, item in enumerate(items):
         if not isinstance(item, str):
             raise DataError(
-                f"{name}[{index}] is {item!r} of type {type(item).__name__}; expected a protein "
-                f"sequence (str). Remove or fill missing sequences first."
+                f"{name}[{index}] is {_SHORT_REPR.repr(item)} of type {type(item).__name__}; "
+                f"expected a protein sequence (str). {_remedy(item)}"
             )
         if not item:
             raise DataError(f"{name}[{index}] is an empty sequence; remove it first.")
         # not str.upper for all: of some letters it makes residues ("ß" becomes "SS")
         for position, character in enumerate(_upper_ascii(item)):
             if character not in ALLOWED_CHARACTERS:
+                remedy = "Remove white space" if character.isspace() else "Correct or remove it"
                 raise DataError(
                     f"{name}[{index}] has the character {character!r} at position {position}; "
-                    f"expected one of {STANDARD_RESIDUES} or {AMBIGUOUS_RESIDUES} . - * (any case)."
+                    f"expected one of {STANDARD_RESIDUES} or {AMBIGUOUS_RESIDUES} . - * (any "
+                    f"case). {remedy} first."
                 )
+
+
+def _remedy(item: Any) -> str:
+    """Say what to do about an item that is no str."""
+    if item is None or isinstance(item, float) or type(item).__name__ == "NAType":
+        return "Remove or fill missing sequences first."
+    return "Pass the sequences alone, as text, such as str(record.seq) of a Biopython record."
 
 
 def is_sequence_like(X: Any) -> bool:

@@ -52,6 +52,12 @@ def test_every_container_of_str_is_taken(container):
         (3, "of type int"),
         (np.ones((2, 3)), r"shape \(2, 3\)"),
         (pd.DataFrame({"a": ["M"], "b": ["K"]}), "2 columns"),
+        (["M\n", "K"], "Remove white space first"),
+        (["MK1"], "Correct or remove it first"),
+        ([("P1", "MKV" * 99)], r"^X\[0\] is \('P1', .{9,60}\) of type tuple; .* sequences alone"),
+        ({"MKV", "MKL"}, "X is a set, which has no order"),
+        ({"MKV": "MKL"}, r"X is a dict; .* list\(X\.values\(\)\)"),
+        ((s for s in ["MKV"]), r"X is a generator, .* Pass list\(X\)"),
     ],
 )
 def test_refusals_name_index_value_and_expectation(X, message):
