@@ -48,7 +48,7 @@ def check_regions(regions: TargetRegions | ArrayLike) -> Regions:
     if isinstance(regions, TargetRegions):
         check_is_fitted(regions, "edges_")
         return Regions(regions.edges_, regions.rare_)
-    return Regions(check_edges(regions), None)
+    return Regions(check_edges(regions, name="regions"), None)
 
 
 def check_predictions(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray, NDArray]:

@@ -21,6 +21,7 @@ from esmlearn.over_sampling._edges import check_region_numbers
 from esmlearn.over_sampling._regions import TargetRegions, make_regions
 from esmlearn.over_sampling._target import as_numeric_column, check_continuous_target, is_continuous
 from esmlearn.utils._finite import check_finite
+from esmlearn.utils._sequences import refuse_text
 
 
 class BaseRegionSampler(BaseSampler):
@@ -106,12 +107,24 @@ class BaseRegionSampler(BaseSampler):
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
         self._y_was_binarized = False
-        if is_continuous(y, self.target):
+        if is_continuous(y, self.target) or self._divides_numbers(y):
             rows = self._read_continuous(X, y)
         else:
             rows = self._read_classes(X, y)
         self.n_original_ = len(rows.labels)
         return rows
+
+    def _divides_numbers(self, y: Any) -> bool:
+        """Tell whether `y` is a quantity because the user says how to divide it."""
+        if self.target != "auto" or self.regions is None:
+            return False
+        for index, value in enumerate(np.ravel(np.asarray(y)).tolist()):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
+                raise DataError(
+                    f"regions divide a quantity, but y[{index}] is {value!r}; expected numbers. "
+                    "Convert y, as by y.astype(float), or leave regions out: classes need none."
+                )
+        return True
 
     def _read_continuous(self, X: Any, y: Any) -> Rows:
         target = as_numeric_column(y)
@@ -139,7 +152,7 @@ class BaseRegionSampler(BaseSampler):
         self.region_names_, labels = np.unique(column, return_inverse=True)
         if len(self.region_names_) < 2:
             raise DataError(
-                f"y has only one class, {self.region_names_[0]!r}, so that no class is rare. "
+                f"y has only one class, {self._region_name(0)!r}, so that no class is rare. "
                 'If y is a quantity, say target="continuous".'
             )
         self.counts_ = np.bincount(labels)
@@ -151,6 +164,7 @@ class BaseRegionSampler(BaseSampler):
         return Rows(features, labels.astype(np.float64), labels)
 
     def _check_features(self, X: Any) -> Any:
+        refuse_text(X)
         features = validate_data(
             self,
             X=X,
@@ -190,9 +204,12 @@ class BaseRegionSampler(BaseSampler):
         """Name a region or class in a message."""
         count = self.counts_[number]
         if self.regions_ is None:
-            return f"Class {self.region_names_[number]!r} ({count} rows)"
+            return f"Class {self._region_name(number)!r} ({count} rows)"
         low, high = self.regions_.table().loc[number, ["low", "high"]]
-        return f"Region {number} ({low:g} to {high:g}, {count} rows)"
+        bounds = f"{low:g} to {high:g}"
+        if low == high:  # a given edge beyond all targets
+            bounds = f"below {high:g}" if number == 0 else f"{low:g} and more"
+        return f"Region {number} ({bounds}, {count} rows)"
 
     def _give_back(
         self, features: Any, target: NDArray, X: Any, y: Any, *, copies_only: bool

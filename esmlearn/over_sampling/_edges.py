@@ -6,18 +6,20 @@ from numpy.typing import ArrayLike, NDArray
 from esmlearn.exceptions import DataError
 
 
-def check_edges(edges: ArrayLike | None) -> NDArray:
+def check_edges(edges: ArrayLike | None, *, name: str = "edges") -> NDArray:
     """Return edges as an ascending float array, or say which one is wrong."""
-    if edges is None:
+    if edges is None and name == "edges":
         raise DataError('method="edges" needs edges, such as edges=[50.0, 85.0]; got None.')
-    values = np.asarray(edges, dtype=np.float64)
+    values = np.asarray(edges, dtype=np.float64)  # of None, too, which has no dimension
     if values.ndim != 1 or values.size == 0:
-        raise DataError(f"edges must be a 1-D list of at least one number, got {edges!r}.")
+        raise DataError(
+            f"{name} must be a 1-D list of at least one number, such as [65.0]; got {edges!r}."
+        )
     bad = ~np.isfinite(values)
     bad[1:] |= np.diff(values) <= 0
     if bad.any():
         i = int(np.flatnonzero(bad)[0])
-        raise DataError(f"edges[{i}] is {values[i]}: edges must be finite and ascending.")
+        raise DataError(f"{name}[{i}] is {values[i]}: edges must be finite and ascending.")
     return values
 
 

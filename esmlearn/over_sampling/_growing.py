@@ -23,7 +23,7 @@ class GrowingSampler(BaseRegionSampler):
         if isinstance(self.level, dict):
             check_level(self.level)
             percent = self._percent_by_region(self.level)
-            n_new = {r: round(self.counts_[r] * percent[r] / 100) for r in sorted(percent)}
+            n_new = {r: self._rows_by_percent(r, percent[r]) for r in sorted(percent)}
         else:
             n_new = {r: self._rows_by_level(r) for r in np.flatnonzero(self.rare_).tolist()}
         if not n_new and not self._is_off:
@@ -59,7 +59,18 @@ class GrowingSampler(BaseRegionSampler):
     def _rows_by_level(self, region: int) -> int:
         if self.level == "balance":
             return int(self.counts_.max() - self.counts_[region])
-        return round(self.counts_[region] * self.level / 100)
+        return self._rows_by_percent(region, self.level)
+
+    def _rows_by_percent(self, region: int, percent: float) -> int:
+        n_new = round(self.counts_[region] * percent / 100)
+        if percent and self.counts_[region] and not n_new and not self._is_off:
+            warnings.warn(
+                f"level: {percent:g}% of {self._region_text(region)} is no row, so nothing was "
+                "added. 100 doubles the rows, 200 makes three times as many.",
+                ResamplingWarning,
+                stacklevel=6,
+            )
+        return n_new
 
     def _append(
         self,

@@ -43,7 +43,8 @@ class RegionOverSampler(GrowingSampler):
         regions call rare; of classes those with fewer rows than the mean class.
     target : {"auto", "continuous", "classes"}, default="auto"
         What `y` is. ``"auto"``: floating-point numbers are continuous even if they are whole
-        (37.0); integers are continuous if they take more than 20 values; the rest is classes.
+        (37.0); integers are continuous if they take more than 20 values or `regions` are given;
+        the rest is classes.
     families : {"any", "within", "between"}, default="any"
         Which rows are interpolated with which, given the `groups` of `fit_resample` (such as
         homology clusters): any two neighbours, neighbours of one family, or of two families.

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from esmlearn.exceptions import DataError
 from esmlearn.over_sampling._density import dense_weights, histogram_density, kernel_density
 from esmlearn.over_sampling._edges import (
     check_edges,
@@ -177,6 +178,11 @@ class TargetRegions(BaseEstimator):
         DataError
             If `y` has fewer than two values, is constant, or holds NaN or infinity.
         """
+        if self.edges is not None and self.method != "edges":
+            raise DataError(
+                f"edges are for method='edges', but method is {self.method!r}. Pass "
+                f"method='edges', or leave edges out."
+            )
         y = check_continuous_target(y)
         self.y_min_, self.y_max_ = float(y.min()), float(y.max())
         self.density_ = kernel_density(y, bandwidth=self.bandwidth)

@@ -120,8 +120,8 @@ def _draw(
     possible = int(np.count_nonzero(weights))
     if n and (not possible or (n > possible and not replace)):
         warnings.warn(
-            f"{n} rows were to be {'copied' if replace else 'removed'}, but the relevance of only "
-            f"{possible} targets allows it, so that number was.",
+            f"{n} rows were to be {'copied' if replace else 'removed'}; as the relevance of only "
+            f"{possible} targets allows it, {possible} were.",
             ResamplingWarning,
             stacklevel=5,
         )

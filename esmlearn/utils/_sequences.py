@@ -244,6 +244,17 @@ def is_sequence_like(X: Any) -> bool:
     return bool(items) and isinstance(items[0], str)
 
 
+def refuse_text(X: Any) -> None:
+    """Refuse sequences where a table of numbers is expected."""
+    is_flat = isinstance(X, list | tuple) or len(getattr(X, "shape", ())) == 1
+    first = next(iter(X), None) if is_flat else None
+    if isinstance(first, str):
+        raise DataError(
+            f"X holds text (X[0] is {_SHORT_REPR.repr(first)}); expected a table of numbers. Put "
+            f"this step behind the step that makes numbers, such as ESMEmbedder."
+        )
+
+
 def remove_gaps(sequence: str) -> str:
     """Return the residues of a sequence alone, without ``. - *``, in upper case."""
     return sequence.upper().translate(_REMOVE_GAPS)

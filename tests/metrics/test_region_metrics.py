@@ -117,7 +117,7 @@ def test_bad_values(y_true, y_pred, message):
 def test_bad_regions():
     with pytest.raises(NotFittedError):
         region_errors([1.0], [1.0], regions=TargetRegions())
-    with pytest.raises(DataError, match=r"edges\[1\]"):
+    with pytest.raises(DataError, match=r"regions\[1\]"):
         region_errors([1.0], [1.0], regions=[2, 1])
     with pytest.raises(DataError, match="labels must be"):
         region_precision_recall_fscore([1.0], [1.0], regions=EDGES, labels="hot")

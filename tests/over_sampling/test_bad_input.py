@@ -109,3 +109,56 @@ def test_types_of_targets_and_features(regressor, dtype, data):
     assert_allclose(use(regressor, X, y.astype(dtype)), exact, atol=2.0)
     if dtype != np.int64:
         assert_allclose(use(regressor, X.astype(dtype), y), exact, atol=2.0)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS[:3])
+def test_whole_numbers_of_few_values_are_divided_by_given_regions(sampler, data):
+    X, y = data
+    whole = np.where(y > 60, 90, np.where(y > 37, 40, 30))
+    expected = use(sampler, X, whole.astype(float))
+    np.testing.assert_array_equal(use(sampler, X, whole), expected)
+    assert sampler.regions_ is not None
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS[:3])
+@pytest.mark.parametrize(
+    ("convert", "shown"),
+    [
+        (lambda y: y.round(1).astype(str), "'"),
+        (lambda y: y > 60, "False"),
+        (lambda y: np.where(y > 60, "hot", "cold"), "'cold'"),
+    ],
+)
+def test_regions_divide_numbers_alone(sampler, data, convert, shown):
+    X, y = data
+    with pytest.raises(DataError, match=rf"regions divide a quantity, but y\[0\] is {shown}"):
+        sampler.fit_resample(X, convert(y))
+
+
+@pytest.mark.parametrize("level", [1, 0.5, {1: 2}])
+def test_a_percentage_that_adds_no_row_is_told(level, data):
+    with pytest.warns(ResamplingWarning, match=r"% of .* 10 rows.* is no row"):
+        resampled = RegionOverSampler(**HERE, level=level).fit_resample(*data)
+    assert len(resampled[1]) == 60
+
+
+def test_no_percentage_asks_for_no_row(data):
+    assert len(RegionOverSampler(**HERE, level=0).fit_resample(*data)[1]) == 60
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_sampler_before_the_embedder_is_told(sampler):
+    with pytest.raises(DataError, match=r"X holds text .*behind the step that makes numbers"):
+        sampler.fit_resample(pd.Series(["MKV", "MKL", "MAL"]), [30.5, 40.0, 90.0])
+
+
+def test_a_region_beyond_all_targets_is_named_by_its_edge(data):
+    X, y = data
+    sampler = RegionOverSampler(regions=[500.0], rare=[1], random_state=0)
+    with pytest.warns(ResamplingWarning, match=r"Region 1 \(500 and more, 0 rows\)"):
+        sampler.fit_resample(X, y)
+
+
+def test_a_single_class_is_named_as_it_was_given(data):
+    with pytest.raises(DataError, match="only one class, 'hot', so"):
+        RegionOverSampler().fit_resample(data[0], np.full(60, "hot"))

@@ -139,6 +139,7 @@ def test_clone_and_pickle(y):
         ({"method": "edges", "edges": [5, 3]}, r"edges\[1\] is 3.0"),
         ({"method": "edges", "edges": [5, np.nan]}, r"edges\[1\] is nan"),
         ({"method": "edges", "edges": []}, "at least one"),
+        ({"edges": [50]}, "edges are for method='edges', but method is 'relevance'"),
         ({"method": "quantile", "quantiles": [0.5, 1.0]}, "between 0 and 1"),
         ({"control_points": [[1, 2, 3]]}, "value, relevance"),
         ({"control_points": [[1, 0], [2, 1.5]]}, r"control_points\[1\]"),
