@@ -20,7 +20,7 @@ from sklearn.utils._user_interface import _print_elapsed_time
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled
 from sklearn.utils.validation import _check_method_params
 
-from esmlearn.exceptions import DataError
+from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.utils._sequences import is_sequence_like
 
 __all__ = ["Pipeline", "make_pipeline"]
@@ -217,7 +217,13 @@ class Pipeline(_ImblearnPipeline):
                 f"sequences. Put the embedder into the pipeline, pass the sequences of X as "
                 f"fit(..., {name}=sequences), or set validation to a splitter."
             )
-        parts = [np.asarray(part) for part in next(iter(splitter.split(X, y, **split_params)))]
+        try:
+            parts = [np.asarray(part) for part in next(iter(splitter.split(X, y, **split_params)))]
+        except InsufficientComponentsError as error:
+            raise InsufficientComponentsError(
+                f"validation={self.validation!r}: {error} In a Pipeline also: (4) set "
+                f"validation=None, or a splitter of another kind."
+            ) from error
         train, held = (np.flatnonzero(p) if p.dtype == bool else p for p in parts)
         overlap = np.intersect1d(train, held)
         if len(train) == 0 or len(held) == 0 or len(overlap) > 0:

@@ -30,7 +30,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_html_repr
 
 from esmlearn.clustering import count_searches, homology_graph
-from esmlearn.exceptions import DataError
+from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.model_selection import CDHitGroupSplitter, CDHitShuffleSplit
 from esmlearn.neural_network import MLPClassifier, MLPRegressor
 from esmlearn.pipeline import Pipeline, make_pipeline
@@ -540,3 +540,12 @@ def test_the_remedy_names_the_parameter_that_routing_takes(proteins):
         pytest.raises(DataError, match=r"fit\(\.\.\., groups=sequences\)"),
     ):
         make_pipeline(StandardScaler(), Recorder(), validation=0.2).fit(X, proteins[1])
+
+
+def test_a_family_that_cannot_be_parted_is_told_with_what_to_do():
+    family = [make_families(1, 1, length=60)[0][0][i:] for i in range(8)]
+    model = make_pipeline(Composition(), MLPRegressor(**FAST), validation=0.2)
+    with pytest.raises(InsufficientComponentsError) as caught:
+        model.fit(family, np.arange(8.0))
+    assert str(caught.value).startswith("validation=0.2: the sequences form 1 homology component")
+    assert "validation=None" in str(caught.value)

@@ -95,22 +95,23 @@ def _check_target(y: ArrayLike | None, n_rows: int, *, name: str = "y") -> NDArr
     if target.ndim == 2 and target.shape[1] == 1:
         target = target[:, 0]
     if target.shape != (n_rows,):
+        several = " Use stratify=False for several targets." if target.ndim > 1 else ""
         raise DataError(
-            f"{name} has shape {target.shape}; expected ({n_rows},), one value per sequence. "
-            f"Use stratify=False for several targets."
+            f"{name} has shape {target.shape}; expected ({n_rows},), one value per "
+            f"sequence.{several}"
         )
     missing = np.asarray(pd.isna(target))
     if missing.any():
         index = int(np.flatnonzero(missing)[0])
         raise DataError(
-            f"{name}[{index}] is {target[index]!r}; expected a value for every sequence. Remove "
+            f"{name}[{index}] is {target[index]}; expected a value for every sequence. Remove "
             f"rows without a target first, or use stratify=False."
         )
     if target.dtype == object and all(_is_number(value) for value in target):
         target = np.array(target.tolist())  # a number in a mixed table is a number all the same
     if target.dtype.kind == "f" and np.isinf(target).any():
         index = int(np.flatnonzero(np.isinf(target))[0])
-        raise DataError(f"{name}[{index}] is {target[index]!r}; expected a finite number.")
+        raise DataError(f"{name}[{index}] is {target[index]}; expected a finite number.")
     return target
 
 

@@ -25,6 +25,7 @@ from esmlearn.neural_network._inference import forward
 from esmlearn.neural_network._rows import Part, all_rows, draw, split_rows
 from esmlearn.utils._finite import check_finite
 from esmlearn.utils._random import random_generator
+from esmlearn.utils._sequences import refuse_text
 
 if TYPE_CHECKING:  # torch is imported by the first fit
     from esmlearn.neural_network._batches import Rows
@@ -114,6 +115,7 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
 
     def _check_features(self, X: Any, *, reset: bool, name: str = "X") -> np.ndarray:
         """Return X in float32, or say which element is not a finite number."""
+        refuse_text(X)
         with np.errstate(over="ignore"):
             X = validate_data(
                 self, X, reset=reset, dtype=np.float32, order="C", ensure_all_finite=False

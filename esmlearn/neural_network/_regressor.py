@@ -218,9 +218,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        y = check_array(
-            y, ensure_2d=False, dtype="numeric", ensure_all_finite=False, input_name=name
-        ).astype(np.float64, copy=False)
+        try:
+            y = check_array(
+                y, ensure_2d=False, dtype="numeric", ensure_all_finite=False, input_name=name
+            ).astype(np.float64, copy=False)
+        except ValueError as error:
+            _refuse_text(y, name, error)
+            raise
         if y.ndim == 0 or y.ndim > 2:
             raise DataError(f"{name} has {y.ndim} dimensions; expected 1 or 2.")
         check_finite(y, name)
@@ -340,3 +344,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _refuse_text(y: Any, name: str, error: ValueError) -> None:
+    """Raise the error that names the first value that is text and no number, if there is one."""
+    for index, value in enumerate(np.ravel(np.asarray(y, dtype=object)).tolist()):
+        try:
+            float(value if isinstance(value, str) else 0)
+        except ValueError:
+            raise DataError(
+                f"{name}[{index}] is {value!r}; expected numbers. Correct or remove it, or use "
+                f"MLPClassifier for classes."
+            ) from error

@@ -107,14 +107,20 @@ def test_false_does_not_look_at_y():
     [
         (None, True, "stratify=True needs y"),
         (None, Halves(), "needs y, but y is None"),
-        ([1.5, np.nan, 2.0], "auto", r"y\[1\] is .*nan"),
+        ([1.5, np.nan, 2.0], "auto", r"y\[1\] is nan;"),
         (["a", None, "b"], "auto", r"y\[1\] is None"),
         (pd.Series(["a", pd.NA], dtype="string"), "auto", r"y\[1\] is <NA>"),
-        ([1.5, np.inf, 2.0], "auto", r"y\[1\] is .*inf"),
+        ([1.5, np.inf, 2.0], "auto", r"y\[1\] is inf;"),
         (np.zeros((3, 2)), "auto", "stratify=False for several targets"),
+        (np.array([1.5, np.inf], np.float32), "auto", r"y\[1\] is inf;"),
         ([1.5, 2.5], ["a"], r"stratify has shape \(1,\); expected \(2,\)"),
     ],
 )
 def test_messages_name_what_is_wrong(y, stratify, message):
     with pytest.raises(DataError, match=message):
         strata(y, stratify=stratify)
+
+
+def test_a_target_of_another_length_is_not_taken_for_several():
+    with pytest.raises(DataError, match=r"\(2,\); expected \(3,\), one value per sequence\.$"):
+        make_strata([1.5, 2.5], n_rows=3, stratify="auto", min_rows=1)

@@ -133,6 +133,25 @@ def test_messages(table, params, fit, message):
         MLPRegressor(**(FAST | params)).fit(X, y, **fit)
 
 
+@pytest.mark.parametrize(
+    "y",
+    [
+        ["a", "b", "a"],
+        pd.Series(["37.5", "n/a", "40"]),
+        pd.Series(["1", "b", "1"], dtype="category"),
+    ],
+)
+def test_text_that_is_no_number_is_named(y):
+    with pytest.raises(DataError, match=r"y\[\d\] is '(a|n/a|b)'; expected numbers.*MLPClassifier"):
+        MLPRegressor(**FAST).fit(np.eye(3), y)
+
+
+@pytest.mark.parametrize("estimator", [MLPRegressor, MLPClassifier])
+def test_sequences_that_were_not_embedded_are_told(estimator):
+    with pytest.raises(DataError, match=r"X holds text .* ESMEmbedder"):
+        estimator(**FAST).fit(pd.Series(["MKV", "MAL", "MKL"]), [0, 1, 1])
+
+
 def test_groups_are_kept_together(problem):
     net, X, y, groups = problem
     net.fit(X, y, groups=groups)
