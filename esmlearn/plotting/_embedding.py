@@ -106,6 +106,9 @@ class EmbeddingPCADisplay(AxesMixin):
             raise DataError(
                 f"X has shape {X.shape}; expected one row for each of at least two sequences."
             )
+        y = None if y is None else np.asarray(y)
+        if y is not None and y.shape not in ((len(X),), (len(X), 1)):
+            raise DataError(f"y has shape {y.shape}; expected ({len(X)},), one for each row of X.")
         explained = None
         if method == "pca":
             pca = PCA(n_components=2, random_state=random_state)
@@ -119,7 +122,6 @@ class EmbeddingPCADisplay(AxesMixin):
             coordinates = reducer.fit_transform(X)
         else:
             raise DataError(f"method is {method!r}; expected 'pca' or 'umap'.")
-        y = None if y is None else np.asarray(y)
         display = cls(coordinates, y=y, explained=explained, method=method)
         return display.plot(ax=ax, name=name, unit=unit)
 

@@ -16,6 +16,7 @@ from esmlearn.plotting._style import (
     region_of,
     with_unit,
 )
+from esmlearn.utils._finite import check_finite
 
 
 class PredictionErrorByRegionDisplay(AxesMixin):
@@ -115,6 +116,8 @@ class PredictionErrorByRegionDisplay(AxesMixin):
                 f"y_true has shape {true.shape} and y_pred has {pred.shape}; expected two "
                 f"one-dimensional arrays of equal length."
             )
+        check_finite(true, "y_true")
+        check_finite(pred, "y_pred")
         edges = region_edges(regions)
         rare = np.asarray(getattr(regions, "rare_", np.zeros(len(edges) + 1, bool)))
         folds = None if folds is None else np.asarray(folds)

@@ -17,6 +17,7 @@ from esmlearn.plotting._style import (
     shorten,
 )
 from esmlearn.utils._optional import import_optional
+from esmlearn.utils._parts import SET_ASIDE
 
 
 class FoldsDisplay(AxesMixin):
@@ -64,7 +65,8 @@ class FoldsDisplay(AxesMixin):
         Parameters
         ----------
         folds : array-like of int of shape (n_samples,)
-            Test fold of each row; rows below 0 (never tested) are left out.
+            Test fold of each row; rows below 0, or ``"set_aside"`` in folds that are text (never
+            tested), are left out.
         y : array-like of shape (n_samples,), default=None
             Targets.
         regions : TargetRegions, array-like or None, default=None
@@ -79,7 +81,7 @@ class FoldsDisplay(AxesMixin):
         display : FoldsDisplay
             The drawn display.
         """
-        folds = np.asarray(folds)
+        folds, tested = _check_folds(folds)
         if y is None:
             parts, names = np.zeros(len(folds), int), ["rows"]
         elif regions is not None:
@@ -91,7 +93,6 @@ class FoldsDisplay(AxesMixin):
             raise DataError(
                 f"folds has {len(folds)} rows and y has {len(parts)}; expected as many."
             )
-        tested = folds >= 0
         table = pd.crosstab(folds[tested], parts[tested])
         table = table.reindex(columns=range(len(names)), fill_value=0)
         table.columns, table.index.name = pd.Index(names), "fold"
@@ -159,6 +160,27 @@ class FoldsDisplay(AxesMixin):
                 bbox_to_anchor=(0.5, -0.18),
             )
         return self
+
+
+def _check_folds(folds: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the fold of each row, and which rows are tested at all."""
+    try:
+        labels = np.asarray(folds)
+    except ValueError as error:
+        raise _no_folds(f"a {type(folds).__name__} of parts") from error
+    if labels.ndim != 1:
+        raise _no_folds(f"of shape {labels.shape}")
+    if labels.dtype.kind in "iuf":
+        return labels, labels >= 0
+    labels = labels.astype(str)
+    return labels, ~np.isin(labels, (SET_ASIDE, "-1"))
+
+
+def _no_folds(got: str) -> DataError:
+    return DataError(
+        f"folds is {got}; expected the test fold of each row. Pass a splitter to "
+        f"FoldsDisplay.from_splitter."
+    )
 
 
 class LeakageDisplay(AxesMixin):

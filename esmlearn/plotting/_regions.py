@@ -17,6 +17,7 @@ from esmlearn.plotting._style import (
     shorten,
     with_unit,
 )
+from esmlearn.utils._finite import check_finite
 
 
 class TargetRegionsDisplay(AxesMixin):
@@ -94,6 +95,7 @@ class TargetRegionsDisplay(AxesMixin):
         """
         y = np.asarray(y)
         if y.dtype.kind in "fiu":
+            check_finite(y, "y")
             edges = region_edges(() if regions is None else regions)
             rare = getattr(regions, "rare_", np.zeros(len(edges) + 1, bool))
             display = cls(y, edges=edges, rare=np.asarray(rare))

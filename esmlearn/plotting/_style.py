@@ -4,7 +4,10 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
+from esmlearn.exceptions import DataError
+from esmlearn.utils._finite import check_finite
 from esmlearn.utils._optional import import_optional
 
 #: Okabe and Ito's palette without black and yellow: distinct in every kind of colour vision, and
@@ -91,9 +94,20 @@ def region_names(regions: HasRegions | Any, unit: str | None = None) -> list[str
 
 def region_edges(regions: HasRegions | Any) -> np.ndarray:
     """Return the inner edges of fitted regions, or edges as an array."""
-    return np.asarray(getattr(regions, "edges_", regions), dtype=float)
+    if hasattr(regions, "fit"):
+        check_is_fitted(regions, "edges_")
+        return np.asarray(regions.edges_, dtype=float)
+    edges = np.asarray(regions, dtype=float)
+    if edges.ndim != 1 or not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
+        raise DataError(
+            f"regions is {regions!r}; expected fitted TargetRegions, or a list of their inner "
+            f"edges, finite and ascending, such as [65.0]."
+        )
+    return edges
 
 
 def region_of(regions: HasRegions | Any, values: Any) -> np.ndarray:
     """Return the number of the region of each value."""
-    return np.searchsorted(region_edges(regions), np.asarray(values, dtype=float), side="right")
+    values = np.asarray(values, dtype=float)
+    check_finite(values, "y")
+    return np.searchsorted(region_edges(regions), values, side="right")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
 
@@ -203,11 +204,35 @@ def test_learning_curve_needs_a_fitted_network():
         (lambda: LearningCurveDisplay.from_history([[{"loss": 1}]]), "has no 'train_loss'"),
         (lambda: LeakageDisplay.from_shares({"a": [1.2]}), r"shares\['a'\]"),
         (lambda: FoldsDisplay.from_folds([0, 1], ["a"]), "folds has 2 rows and y has 1"),
+        (lambda: FoldsDisplay.from_folds([([0, 1], [2]), ([2], [0, 1])]), "from_splitter"),
+        (lambda: FoldsDisplay.from_folds([[0, 1], [1, 0]]), r"shape \(2, 2\).*from_splitter"),
+        (lambda: EmbeddingPCADisplay.from_embedding(np.eye(3), [1.0, 2.0]), r"y has shape \(2,\)"),
+        (lambda: TargetRegionsDisplay.from_target([1.0, np.nan, 2.0]), r"y\[1\] is NaN"),
+        (lambda: TargetRegionsDisplay.from_target([1.0, 2.0], [2.0, 1.0]), "ascending"),
+        (lambda: TargetRegionsDisplay.from_target([1.0, 2.0], 1.5), r"regions is 1\.5; expected"),
+        (
+            lambda: PredictionErrorByRegionDisplay.from_predictions([1.0, 2.0], [1.0, np.inf]),
+            r"y_pred\[1\] is inf",
+        ),
+        (
+            lambda: RegionConfusionDisplay.from_predictions([1.0], [np.nan], regions=[1.0]),
+            r"y\[0\] is NaN",
+        ),
     ],
 )
 def test_bad_input_is_named(call, message):
     with pytest.raises(DataError, match=message):
         call()
+
+
+def test_regions_must_be_fitted():
+    with pytest.raises(NotFittedError, match="TargetRegions"):
+        TargetRegionsDisplay.from_target([1.0, 2.0], TargetRegions())
+
+
+def test_folds_that_are_text_may_be_set_aside():
+    table = FoldsDisplay.from_folds(["0", "1", "set_aside", "1"]).table
+    assert table["rows"].to_dict() == {"0": 1, "1": 2}
 
 
 def test_umap_without_its_library_names_the_extra(monkeypatch):
