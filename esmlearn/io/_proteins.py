@@ -157,7 +157,7 @@ def _ids(frame: pd.DataFrame, path: Any, name: str | None) -> np.ndarray:
     if len(missing):
         raise DataError(
             f"{path}: row {missing[0]} has no {column!r} ({len(missing)} such row(s)); expected an "
-            f"id in every row."
+            f"id in every row. Fill it, or name another column of ids."
         )
     texts = values.astype(str)
     twice = np.flatnonzero(texts.duplicated())
