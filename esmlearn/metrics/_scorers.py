@@ -30,6 +30,7 @@ class _Asked(NamedTuple):
     labels: Any
     beta: float
     zero_division: Any
+    sample_weight: Any = None
 
 
 def _classification(position: int) -> Callable:
@@ -41,6 +42,7 @@ def _classification(position: int) -> Callable:
             labels=asked.labels,
             beta=asked.beta,
             average="macro",
+            sample_weight=asked.sample_weight,
             zero_division=0.0 if asked.zero_division == "warn" else asked.zero_division,
         )
         return scores[position]
@@ -50,7 +52,10 @@ def _classification(position: int) -> Callable:
 
 def _error(name: str) -> Callable:
     def score(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
-        values = np.abs(region_errors(y_true, y_pred, regions=asked.regions)[name])
+        errors = region_errors(
+            y_true, y_pred, regions=asked.regions, sample_weight=asked.sample_weight
+        )
+        values = np.abs(errors[name])
         chosen = values[check_regions(asked.regions).chosen(asked.labels)]
         if not np.isnan(chosen).all():
             return float(np.nanmean(chosen))
@@ -60,7 +65,9 @@ def _error(name: str) -> Callable:
 
 
 def _balanced(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
-    return balanced_mean_absolute_error(y_true, y_pred, regions=asked.regions)
+    return balanced_mean_absolute_error(
+        y_true, y_pred, regions=asked.regions, sample_weight=asked.sample_weight
+    )
 
 
 def _sera(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
@@ -85,17 +92,18 @@ class _Metric(NamedTuple):
     is_error: bool
     needs_relevance: bool = False
     of_chosen: bool = False  # looks at the chosen regions alone
+    weighs: bool = False  # takes sample weights
     worst: float = 0.0
 
 
 _METRICS = {
-    "precision": _Metric(_classification(0), False, of_chosen=True),
-    "recall": _Metric(_classification(1), False, of_chosen=True),
-    "f1": _Metric(_classification(2), False, of_chosen=True),
-    "mae": _Metric(_error("mae"), True, of_chosen=True),
-    "rmse": _Metric(_error("rmse"), True, of_chosen=True),
-    "bias": _Metric(_error("bias"), True, of_chosen=True),
-    "balanced_mae": _Metric(_balanced, True),
+    "precision": _Metric(_classification(0), False, of_chosen=True, weighs=True),
+    "recall": _Metric(_classification(1), False, of_chosen=True, weighs=True),
+    "f1": _Metric(_classification(2), False, of_chosen=True, weighs=True),
+    "mae": _Metric(_error("mae"), True, of_chosen=True, weighs=True),
+    "rmse": _Metric(_error("rmse"), True, of_chosen=True, weighs=True),
+    "bias": _Metric(_error("bias"), True, of_chosen=True, weighs=True),
+    "balanced_mae": _Metric(_balanced, True, weighs=True),
     "sera": _Metric(_sera, True, needs_relevance=True),
     "relevance_weighted_rmse": _Metric(_weighted, True, needs_relevance=True),
     "utility_f1": _Metric(_utility, False, needs_relevance=True),
@@ -135,14 +143,16 @@ def make_region_scorer(
         What is scored where a region decides nothing. ``"warn"``: precision, recall and F score of
         a region without predictions or without targets are 0, as in scikit-learn. Errors are those
         of the chosen regions that have targets, and, if none has, those of all regions that have.
-        Where no chosen region has a target there is an `UndefinedMetricWarning`, as such a fold
-        tells little. A number takes the place of these values without a warning: 0 or 1 for
-        scores, an error of at least 0, in units of the target, for errors.
+        Where no chosen region has a target, or no target any relevance, there is an
+        `UndefinedMetricWarning`, as such a fold tells little. A number takes the place of these
+        values without a warning: 0 or 1 for scores, an error of at least 0, in units of the target,
+        for errors.
 
     Returns
     -------
     scorer : callable
-        ``scorer(estimator, X, y)``.
+        ``scorer(estimator, X, y)``; all but the metrics of relevance and ``"spearman"`` take a
+        `sample_weight` too.
 
     Raises
     ------
@@ -233,6 +243,9 @@ def _check_zero_division(zero_division: Any, *, is_error: bool) -> None:
 def _finite_score(y_true: NDArray, y_pred: NDArray, *, metric: str, **options: Any) -> float:
     """Value of a metric, or its worst value when the predictions are not finite."""
     about, asked = _METRICS[metric], _Asked(**options)
+    if asked.sample_weight is not None and not about.weighs:
+        weighs = sorted(name for name, other in _METRICS.items() if other.weighs)
+        raise DataError(f"{metric!r} takes no sample_weight; of these metrics {weighs} do.")
     problem = "NaN or infinite"
     if np.isfinite(np.asarray(y_pred, dtype=np.float64)).all():
         with np.errstate(over="ignore", invalid="ignore"):
@@ -240,6 +253,8 @@ def _finite_score(y_true: NDArray, y_pred: NDArray, *, metric: str, **options: A
         if np.isfinite(value):
             if about.of_chosen and asked.zero_division == "warn":
                 _warn_without_targets(y_true, metric, asked)
+            if about.needs_relevance and asked.zero_division == "warn":
+                _warn_without_relevance(y_true, metric, asked)
             return value
         problem = "too large for their error to be a number"
     warnings.warn(
@@ -248,6 +263,19 @@ def _finite_score(y_true: NDArray, y_pred: NDArray, *, metric: str, **options: A
         stacklevel=2,
     )
     return _WORST_ERROR if about.is_error else about.worst
+
+
+def _warn_without_relevance(y_true: NDArray, metric: str, asked: _Asked) -> None:
+    """Warn when no target has any relevance, so that every prediction scores the same."""
+    if asked.regions.relevance(y_true).any():
+        return
+    warnings.warn(
+        f"None of {len(y_true)} targets is relevant, so {metric} is 0 whatever is predicted. Fit "
+        "TargetRegions on more targets, with control_points or by another method, or set "
+        "`zero_division`.",
+        UndefinedMetricWarning,
+        stacklevel=3,
+    )
 
 
 def _warn_without_targets(y_true: NDArray, metric: str, asked: _Asked) -> None:

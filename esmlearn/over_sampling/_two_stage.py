@@ -94,8 +94,9 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     Warns
     -----
     ResamplingWarning
-        When a rare region has fewer than two members, or leaves fewer than two other rows, so that
-        it cannot be learned; when its members are of one family, which then cannot be left out.
+        When no region is rare, or all are; when a rare region has fewer than two members, or leaves
+        fewer than two other rows, so that it cannot be learned; when its members are of one family,
+        which then cannot be left out.
 
     See Also
     --------
@@ -244,7 +245,16 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         else:
             mask = check_region_numbers(self.rare, self.regions_.n_regions_)
         # With nothing but rare regions there would be no usual rows.
-        return [] if mask.all() else np.flatnonzero(mask).tolist()
+        if mask.all() or not mask.any():
+            warnings.warn(
+                f"{'All' if mask.all() else 'None'} of the regions of the target are rare, so one "
+                "regressor predicts all rows. Name the rare ones with rare=, or set the threshold "
+                "of TargetRegions.",
+                ResamplingWarning,
+                stacklevel=4,
+            )
+            return []
+        return np.flatnonzero(mask).tolist()
 
     def _count(self, inside: NDArray, region: int) -> int:
         n_members, n_others = int(inside.sum()), int((~inside).sum())

@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn import config_context
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.dummy import DummyRegressor
 from sklearn.exceptions import UndefinedMetricWarning
@@ -208,3 +209,41 @@ def test_labels_are_rare_regions_if_known(data):
 def test_bad_parameters(params, message):
     with pytest.raises(DataError, match=message):
         make_region_scorer(**params)
+
+
+@pytest.mark.parametrize(
+    "name", ["precision", "recall", "f1", "mae", "rmse", "bias", "balanced_mae"]
+)
+def test_weights_of_whole_numbers_are_repeated_rows(name, data):
+    X, y, _ = data
+    model, weight = Ridge().fit(X, y), np.arange(len(y)) % 3
+    scorer = make_region_scorer(name, regions=[60.0])
+    repeated = np.repeat(np.arange(len(y)), weight)
+    weighted = scorer(model, X, y, sample_weight=weight)
+    assert weighted == pytest.approx(scorer(model, X[repeated], y[repeated]))
+    with config_context(enable_metadata_routing=True):
+        requested = make_region_scorer(name, regions=[60.0]).set_score_request(sample_weight=True)
+        scores = cross_validate(
+            Ridge().set_fit_request(sample_weight=False),
+            X,
+            y,
+            scoring=requested,
+            params={"sample_weight": weight + 1},
+        )
+    assert np.isfinite(scores["test_score"]).all()
+
+
+@pytest.mark.parametrize("name", ["sera", "relevance_weighted_rmse", "utility_f1", "spearman"])
+def test_metrics_without_weights_refuse_them(name, data):
+    X, y, _ = data
+    scorer = make_region_scorer(name, regions=TargetRegions().fit(y))
+    with pytest.raises(DataError, match=f"'{name}' takes no sample_weight"):
+        scorer(Ridge().fit(X, y), X, y, sample_weight=np.ones(len(y)))
+
+
+@pytest.mark.parametrize("name", ["sera", "relevance_weighted_rmse", "utility_f1"])
+def test_targets_without_relevance_are_warned_of(name):
+    X, y = np.arange(60.0)[:, None], np.linspace(30, 45, 60)
+    scorer = make_region_scorer(name, regions=TargetRegions().fit(y))
+    with pytest.warns(UndefinedMetricWarning, match="None of 60 targets is relevant"):
+        scorer(Ridge().fit(X, y), X, y)

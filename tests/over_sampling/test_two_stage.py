@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from esmlearn.exceptions import ResamplingWarning
 from esmlearn.metrics import region_precision_recall_fscore
-from esmlearn.over_sampling import TwoStageRegressor
+from esmlearn.over_sampling import TargetRegions, TwoStageRegressor
 from esmlearn.over_sampling._thresholds import best_threshold, break_even_threshold
 
 
@@ -230,3 +230,13 @@ def test_rare_rows_of_one_family_are_learned_and_said_to_be(data):
         model = TwoStageRegressor(regions=[65.0], rare=[1], random_state=0).fit(X, y, families)
     plain = TwoStageRegressor(regions=[65.0], rare=[1], random_state=0).fit(X, y)
     assert model.thresholds_ == plain.thresholds_
+
+
+@pytest.mark.parametrize("rare", [None, [0, 1], []])
+def test_without_a_rare_region_it_is_said_that_nothing_is_two_stage(rare):
+    X = np.arange(40.0)[:, None]
+    y = np.linspace(30, 40, 40)
+    regions = TargetRegions() if rare is None else [35.0]
+    with pytest.warns(ResamplingWarning, match=r"(None|All) of the regions .* one regressor"):
+        model = TwoStageRegressor(LinearRegression(), regions=regions, rare=rare).fit(X, y)
+    assert list(model.regressors_) == [-1]
