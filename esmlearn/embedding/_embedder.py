@@ -1,6 +1,7 @@
 """ESMEmbedder: protein sequences in, vectors out, as scikit-learn does it."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from hashlib import blake2b
@@ -23,6 +24,7 @@ from esmlearn.embedding._known import known_sequences
 from esmlearn.embedding._member import Member, join, resolve_members
 from esmlearn.embedding._request import Request
 from esmlearn.exceptions import DataError
+from esmlearn.utils._sequences import is_nucleic
 
 
 class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -193,6 +195,11 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         DataError
             If an item of `X` is no protein sequence, or is too long for ``long_sequences="error"``.
 
+        Warns
+        -----
+        UserWarning
+            If all sequences look like DNA or RNA.
+
         Notes
         -----
         ``report_`` counts what the policies met: sequences, distinct ones, duplicates, lower-case,
@@ -203,6 +210,7 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self._validate_params()
         with self._opened_cache() as cache:
             request = known_sequences.ask(X, notes=cache)
+            _warn_of_nucleic(request.items)
             members = resolve_members(self)
             self._refuse_long(request, members)
             jobs = [member.job(self, cache) for member in members]
@@ -279,3 +287,16 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             "models": [member.info.name for member in members],
             "precision": jobs[0].settings.precision,
         }
+
+
+def _warn_of_nucleic(sequences: Sequence[str]) -> None:
+    """Warn of sequences that are surely genes; the first protein ends the search."""
+    if not all(map(is_nucleic, sequences)) or sum(map(len, sequences)) < 100:
+        return
+    if len(set().union(*sequences)) > 2:
+        warnings.warn(
+            f"All sequences have only the letters A C G T U N (such as {sequences[0][:30]!r}); "
+            f"this looks like DNA or RNA, and proteins are expected. Translate them first.",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -12,12 +12,11 @@ from esmlearn.exceptions import DataError
 from esmlearn.io._compressed import COMPRESSED_SUFFIXES
 from esmlearn.io._fasta import WRITTEN_CHARACTERS, read_fasta
 from esmlearn.io._tables import read_table
-from esmlearn.utils._sequences import check_sequences
+from esmlearn.utils._sequences import check_sequences, is_nucleic
 
 Task = Literal["auto", "regression", "classification"]
 
 FASTA_SUFFIXES = {".fasta", ".fa", ".faa", ".fas", ".pep"}
-_NUCLEOTIDES = frozenset("ACGTUN")
 
 
 @dataclass(frozen=True)
@@ -184,11 +183,6 @@ def _join_fasta(
             f"{fasta} ({len(missing)} such row(s)); expected a record for every row."
         )
     return frame.assign(sequence=records.loc[keys].to_numpy())
-
-
-def is_nucleic(sequence: str) -> bool:
-    """Tell whether a sequence has only letters that DNA and RNA have too."""
-    return _NUCLEOTIDES.issuperset(sequence.upper())
 
 
 def nucleic_error(path: Any, first: str) -> DataError:

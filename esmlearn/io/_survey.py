@@ -11,8 +11,9 @@ import numpy as np
 
 from esmlearn.exceptions import DataError
 from esmlearn.io._fasta import MAX_LENGTH, iter_fasta
-from esmlearn.io._proteins import is_nucleic, nucleic_error
+from esmlearn.io._proteins import nucleic_error
 from esmlearn.utils._scratch import working_directory
+from esmlearn.utils._sequences import is_nucleic
 
 _BUCKETS = 256
 _BUFFER = 1 << 16  # bytes per bucket; beyond, they go to disk

@@ -61,7 +61,7 @@ class GrowingSampler(BaseRegionSampler):
             return int(self.counts_.max() - self.counts_[region])
         return self._rows_by_percent(region, self.level)
 
-    def _rows_by_percent(self, region: int, percent: float) -> int:
+    def _rows_by_percent(self, region: int, percent: Any) -> int:
         n_new = round(self.counts_[region] * percent / 100)
         if percent and self.counts_[region] and not n_new and not self._is_off:
             warnings.warn(

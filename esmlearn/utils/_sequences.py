@@ -20,6 +20,8 @@ _GAP_BYTES = np.frombuffer(GAP_CHARACTERS.encode("ascii"), dtype=np.uint8)
 _AMBIGUOUS_BYTES = [bytes([code]) for code in AMBIGUOUS_RESIDUES.encode("ascii")]
 _BLOCK = 2048  # sequences looked at together: what is made of them stays in the processor's cache
 
+_NUCLEOTIDES = frozenset("ACGTUN")
+
 _SHORT_REPR = Repr()
 _SHORT_REPR.maxstring = _SHORT_REPR.maxother = 40
 
@@ -242,6 +244,11 @@ def is_sequence_like(X: Any) -> bool:
     except DataError:
         return False
     return bool(items) and isinstance(items[0], str)
+
+
+def is_nucleic(sequence: str) -> bool:
+    """Tell whether a sequence has only letters that DNA and RNA have too."""
+    return _NUCLEOTIDES.issuperset(sequence.upper())
 
 
 def refuse_text(X: Any) -> None:

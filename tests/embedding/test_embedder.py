@@ -357,3 +357,14 @@ def test_a_cache_that_a_transform_opens_is_closed_by_it(checkpoint, proteins, tm
         assert len(os.listdir("/proc/self/fd")) == before
     finally:
         gc.enable()
+
+
+def test_dna_is_warned_of(embedder):
+    genes = ["ATGGCC" * 10, "uuaagc" * 10]
+    with pytest.warns(UserWarning, match="only the letters A C G T U N .* looks like DNA or RNA"):
+        embedder.fit_transform(genes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        embedder.transform([*genes, "MKV"])  # a protein among them
+        embedder.transform(["GATTACA"])  # too short to tell
+        embedder.transform(["GA" * 60])
