@@ -49,6 +49,9 @@ class Deduplication:
     conflicts: pd.DataFrame = field(default_factory=pd.DataFrame)
     description: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"<Deduplication: {len(self.indices)} of {len(self.representative)} sequences kept>"
+
     def summary(self) -> pd.DataFrame:
         """Return the counts as a table.
 

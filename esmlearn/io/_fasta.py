@@ -238,7 +238,7 @@ def write_fasta(
             f"ids has {len(names)} entries for {len(residues)} sequences; expected as many."
         )
     for index, name in enumerate(names):
-        if not str(name).strip() or len(str(name).splitlines()) != 1:
+        if pd.isna(name) or not str(name).strip() or len(str(name).splitlines()) != 1:
             raise DataError(f"ids[{index}] is {name!r}; expected a non-empty id on one line.")
     with write_text(path) as handle:
         for name, sequence in zip(names, residues, strict=True):

@@ -38,6 +38,12 @@ class TrainValidationTestSplit:
     set_aside: NDArray[np.intp]
     description: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return (
+            f"<TrainValidationTestSplit: {len(self.train)} rows train, {len(self.validation)} "
+            f"validate, {len(self.test)} test, {len(self.set_aside)} set aside>"
+        )
+
     def __iter__(self) -> Iterator[NDArray[np.intp]]:
         return iter((self.train, self.validation, self.test))
 

@@ -244,3 +244,9 @@ def test_numbers_of_type_object_merge_as_numbers():
     plain, objects = deduplicate(SEQUENCES, y), deduplicate(SEQUENCES, y.astype(object))
     assert objects.description["merge"] == plain.description["merge"] == "median"
     np.testing.assert_array_equal(objects.y, plain.y)
+
+
+def test_what_was_kept_is_shown_on_a_line():
+    assert repr(deduplicate(["MKVLATGG", "mkvlatgg", "WWHHPPGG"])) == (
+        "<Deduplication: 2 of 3 sequences kept>"
+    )

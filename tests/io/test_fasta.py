@@ -128,7 +128,13 @@ def test_gzipped_files_are_written_reproducibly(tmp_path):
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "out.fasta"
     write_fasta(path, ["MKV"])
-    for bad, ids in ((["MKV", "M1"], None), (["MKV"], ["a", "b"]), (["MKV"], ["a\nb"])):
+    for bad, ids in (
+        (["MKV", "M1"], None),
+        (["MKV"], ["a", "b"]),
+        (["MKV"], ["a\nb"]),
+        (["MKV"], [None]),
+        (["MKV"], [float("nan")]),
+    ):
         with pytest.raises(DataError):
             write_fasta(path, bad, ids=ids)
     assert path.read_text() == ">sequence_0\nMKV\n"

@@ -123,3 +123,9 @@ def test_sizes_are_numbers_of_proteins(proteins, graph):
 def test_the_largest_component_is_a_share(proteins, graph):
     with pytest.raises(DataError, match="max_component is 50; expected a number from 0 to 1"):
         split(proteins, graph, max_component=50)
+
+
+def test_its_repr_fits_on_a_line(proteins, graph):
+    assert repr(split(proteins, graph, random_state=0)) == (
+        "<TrainValidationTestSplit: 82 rows train, 20 validate, 30 test, 48 set aside>"
+    )
