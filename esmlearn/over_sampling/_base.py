@@ -118,13 +118,14 @@ class BaseRegionSampler(BaseSampler):
         """Tell whether `y` is a quantity because the user says how to divide it."""
         if self.target != "auto" or self.regions is None:
             return False
-        for index, value in enumerate(np.ravel(np.asarray(y)).tolist()):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
+        values = np.ravel(np.asarray(y)).tolist()
+        for index, value in enumerate(values):
+            if isinstance(value, str) and _is_finite_number(value):
                 raise DataError(
-                    f"regions divide a quantity, but y[{index}] is {value!r}; expected numbers. "
-                    "Convert y, as by y.astype(float), or leave regions out: classes need none."
+                    f"regions divide a quantity, but y[{index}] is {value!r}, which is text; "
+                    'expected numbers. Convert y, as by y.astype(float), or say target="classes".'
                 )
-        return True
+        return all(isinstance(v, Real | None) and not isinstance(v, bool) for v in values)
 
     def _read_continuous(self, X: Any, y: Any) -> Rows:
         target = as_numeric_column(y)
@@ -243,6 +244,13 @@ def _check_no_missing_class(y: Any) -> None:
     if missing.size:
         i = int(missing[0])
         raise DataError(f"y[{i}] is {values[i]}: the class of every row must be known.")
+
+
+def _is_finite_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
 
 
 def check_level(level: Any) -> None:

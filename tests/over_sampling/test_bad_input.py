@@ -121,18 +121,20 @@ def test_whole_numbers_of_few_values_are_divided_by_given_regions(sampler, data)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS[:3])
-@pytest.mark.parametrize(
-    ("convert", "shown"),
-    [
-        (lambda y: y.round(1).astype(str), "'"),
-        (lambda y: y > 60, "False"),
-        (lambda y: np.where(y > 60, "hot", "cold"), "'cold'"),
-    ],
-)
-def test_regions_divide_numbers_alone(sampler, data, convert, shown):
+def test_numbers_that_are_text_are_not_taken_for_classes(sampler, data):
     X, y = data
-    with pytest.raises(DataError, match=rf"regions divide a quantity, but y\[0\] is {shown}"):
-        sampler.fit_resample(X, convert(y))
+    text = y.round(1).astype(str).astype(object)
+    text[0] = "n/a"
+    with pytest.raises(DataError, match=r"regions divide a quantity, but y\[1\] is '\d+\.\d'"):
+        sampler.fit_resample(X, text)
+
+
+@pytest.mark.parametrize("names", [("cold", "hot"), (False, True)])
+def test_classes_have_no_regions(names, data):
+    X, y = data
+    sampler = RegionOverSampler("random", regions=[60.0], random_state=0)
+    sampler.fit_resample(X, np.array(names)[(y > 60).astype(int)])
+    assert sampler.regions_ is None
 
 
 @pytest.mark.parametrize("level", [1, 0.5, {1: 2}])
