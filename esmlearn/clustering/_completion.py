@@ -1,4 +1,4 @@
-"""Align the homologs of homologs, which a heuristic search overlooks.
+"""Align what is significant to a homolog, which a heuristic search overlooks.
 
 Search programs align the pairs that their seeds lead to. Two members of a family that share no seed
 mostly have a third member in common that both were found with. Such pairs are few enough to be
@@ -7,7 +7,7 @@ aligned exactly, as in searches by way of intermediate sequences (Park et al., J
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +20,38 @@ from esmlearn.clustering._graph_parts import graph_of_hits, union
 from esmlearn.clustering._hits import Hits
 from esmlearn.clustering._nodes import Nodes
 
-# A protein joins two others that are its homologs at the default thresholds and margin. Part of the
-# key of cached graphs.
-COMPLETION: dict[str, Any] = {"identity": 0.25, "coverage": 0.4}
+# What a homolog is here: the definition at the default thresholds. Part of the key of graphs.
+COMPLETION: dict[str, Any] = {"identity": 0.3, "coverage": 0.5}
 
 # So many paths from protein to protein are held at once.
 _PATHS_AT_ONCE = 5_000_000
 
 
-def complete(graph: HomologyGraph, nodes: Nodes, *, evalue: float, n_threads: int) -> HomologyGraph:
-    """Return a graph with the significant alignments of all pairs that are joined by a third.
+class _Steps(NamedTuple):
+    """The two steps by way of which proteins are aligned: to a homolog, and to what it resembles.
 
-    What is found joins more pairs, which are aligned too, until nothing more is found.
+    Both are symmetric matrices (n_nodes, n_nodes) of zeros and ones.
+    """
+
+    homologs: csr_array
+    significant: csr_array
+
+    def n_paths(self) -> NDArray[np.int64]:
+        """Return the number of ways of both steps, in either order, from each protein."""
+        n_homologs, n_significant = (np.diff(matrix.indptr).astype(np.int64) for matrix in self)
+        return self.homologs @ n_significant + self.significant @ n_homologs
+
+    def paths(self, rows: NDArray[np.intp]) -> csr_array:
+        """Return how many ways lead from some proteins to each protein."""
+        return self.homologs[rows] @ self.significant + self.significant[rows] @ self.homologs
+
+
+def complete(graph: HomologyGraph, nodes: Nodes, *, evalue: float, n_threads: int) -> HomologyGraph:
+    """Return a graph with the significant alignments of all pairs that a homolog of one joins.
+
+    These are the pairs of which one protein is a homolog of a third, by the definition at the
+    default thresholds, and the other has any significant alignment with it. What is found joins
+    more pairs, which are aligned too, until nothing more is found.
 
     Parameters
     ----------
@@ -50,42 +70,44 @@ def complete(graph: HomologyGraph, nodes: Nodes, *, evalue: float, n_threads: in
         The same nodes, and as many edges or more.
     """
     prepared = to_common_alphabet(nodes.sequences)
-    before = csr_array((graph.n_nodes, graph.n_nodes), dtype=np.int32)
+    nothing = csr_array((graph.n_nodes, graph.n_nodes), dtype=np.int64)
+    before = _Steps(nothing, nothing)
     while True:
-        joined = csr_array(graph.filter(**COMPLETION).adjacency()).astype(np.int32)
-        known = csr_array(graph.adjacency()).astype(np.int32)
+        steps = _Steps(_matrix(graph.filter(**COMPLETION)), _matrix(graph))
         hits = Hits.concatenate(
             [
                 search_pairs(prepared, pairs, evalue=evalue, n_threads=n_threads)
-                for pairs in _untried(joined, before, known)
+                for pairs in _untried(steps, before)
             ]
         )
         if len(hits) == 0:
             return graph
-        graph, before = union(graph, graph_of_hits(nodes, hits)), joined
+        graph, before = union(graph, graph_of_hits(nodes, hits)), steps
 
 
-def _untried(joined: csr_array, before: csr_array, known: csr_array) -> Iterator[NDArray[np.int64]]:
-    """Yield pairs at two steps in `joined` that are not `known`, nor at two steps in `before`.
+def _untried(steps: _Steps, before: _Steps) -> Iterator[NDArray[np.int64]]:
+    """Yield pairs that are joined in two steps, are not known, and were not joined before.
 
     The protein with more neighbours comes first: it is aligned to many others at once.
     """
-    new = joined - before
-    new.eliminate_zeros()
-    degree = np.diff(joined.indptr)
-    n_paths = new @ degree + before @ np.diff(new.indptr)
-    rows = np.flatnonzero(n_paths)
+    n_paths, degree = steps.n_paths(), np.diff(steps.significant.indptr)
+    rows = np.flatnonzero(n_paths > before.n_paths())
+    if not len(rows):
+        return
     block = np.cumsum(n_paths[rows]) // _PATHS_AT_ONCE
     for some in np.split(rows, np.flatnonzero(np.diff(block)) + 1):
-        found = _pattern(new[some] @ joined + before[some] @ new)
-        tried = _pattern(known[some] + before[some] @ before)
-        left = found - found.multiply(tried)
-        row, target = left.nonzero()
+        joined = _pattern(steps.paths(some))
+        tried = _pattern(before.paths(some) + steps.significant[some])
+        row, target = (joined - joined.multiply(tried)).nonzero()
         query = some[row]
         first = (degree[query] > degree[target]) | (
             (degree[query] == degree[target]) & (query > target)
         )
         yield np.column_stack([query, target])[first]
+
+
+def _matrix(graph: HomologyGraph) -> csr_array:
+    return csr_array(graph.adjacency()).astype(np.int64)
 
 
 def _pattern(matrix: csr_array) -> csr_array:
