@@ -24,7 +24,7 @@ from esmlearn.model_selection import CDHitGroupSplitter
 from esmlearn.neural_network import MLPRegressor
 from esmlearn.over_sampling import RegionOverSampler
 from esmlearn.pipeline import Pipeline
-from esmlearn.plotting import LearningCurveDisplay
+from esmlearn.plotting import TrainingCurveDisplay
 
 MODEL = "esmlearn_mini_v3"
 
@@ -70,7 +70,7 @@ figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained", shar
 for ax, (title, model) in zip(
     axes, {"resampled, then split": leaky, "split by homology": honest}.items(), strict=True
 ):
-    LearningCurveDisplay.from_estimator(model, ax=ax)
+    TrainingCurveDisplay.from_estimator(model, ax=ax)
     net = model[-1]
     believed = net.history_[net.best_iter_ - 1]["valid_loss"]
     true = mean_squared_error(temperature[test], model.predict(sequences[test])) / net.y_scale_**2

@@ -112,6 +112,15 @@ def homology_graph(
     to nothing but their copies, which share their node; ``description["n_never_significant"]``
     counts them.
 
+    MMseqs2 and DIAMOND overlook some pairs. Those of which one protein is a homolog of a third (30 %
+    identity over 50 % of the shorter) and the other has a significant alignment with it are aligned
+    exactly after the search, until nothing more is found [1]_.
+
+    References
+    ----------
+    .. [1] Park, J., Teichmann, S. A., Hubbard, T. & Chothia, C. Intermediate sequences increase the
+       detection of homology between sequences. J. Mol. Biol. 273, 349-354 (1997).
+
     Examples
     --------
     >>> from esmlearn.clustering import homology_graph

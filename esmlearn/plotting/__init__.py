@@ -5,16 +5,16 @@ from esmlearn.plotting._errors import PredictionErrorByRegionDisplay
 from esmlearn.plotting._folds import FoldsDisplay, LeakageDisplay
 from esmlearn.plotting._regions import RegionConfusionDisplay, TargetRegionsDisplay
 from esmlearn.plotting._style import region_names
-from esmlearn.plotting._training import LearningCurveDisplay, ResamplingLevelDisplay
+from esmlearn.plotting._training import ResamplingLevelDisplay, TrainingCurveDisplay
 
 __all__ = [
     "EmbeddingPCADisplay",
     "FoldsDisplay",
     "LeakageDisplay",
-    "LearningCurveDisplay",
     "PredictionErrorByRegionDisplay",
     "RegionConfusionDisplay",
     "ResamplingLevelDisplay",
     "TargetRegionsDisplay",
+    "TrainingCurveDisplay",
     "region_names",
 ]

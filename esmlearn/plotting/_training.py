@@ -1,4 +1,4 @@
-"""ResamplingLevelDisplay and LearningCurveDisplay: what training did."""
+"""ResamplingLevelDisplay and TrainingCurveDisplay: what training did."""
 
 from typing import Any
 
@@ -136,7 +136,7 @@ class ResamplingLevelDisplay(AxesMixin):
         return self
 
 
-class LearningCurveDisplay(AxesMixin):
+class TrainingCurveDisplay(AxesMixin):
     """Training and validation loss per epoch, and where training stopped.
 
     Use `from_history` or `from_estimator`.
@@ -160,10 +160,10 @@ class LearningCurveDisplay(AxesMixin):
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
-    >>> from esmlearn.plotting import LearningCurveDisplay
+    >>> from esmlearn.plotting import TrainingCurveDisplay
     >>> history = [{"epoch": 1, "train_loss": 2.0, "valid_loss": 2.5},
     ...            {"epoch": 2, "train_loss": 1.0, "valid_loss": 2.2}]
-    >>> LearningCurveDisplay.from_history([history], best_epochs=[2]).best_epochs
+    >>> TrainingCurveDisplay.from_history([history], best_epochs=[2]).best_epochs
     [2]
     """
 
@@ -176,7 +176,7 @@ class LearningCurveDisplay(AxesMixin):
     @classmethod
     def from_history(
         cls, histories: Any, *, best_epochs: list[int] | None = None, ax: Any = None
-    ) -> "LearningCurveDisplay":
+    ) -> "TrainingCurveDisplay":
         """Draw the histories of one network per fold.
 
         Parameters
@@ -190,7 +190,7 @@ class LearningCurveDisplay(AxesMixin):
 
         Returns
         -------
-        display : LearningCurveDisplay
+        display : TrainingCurveDisplay
             The drawn display.
         """
         tables = []
@@ -206,7 +206,7 @@ class LearningCurveDisplay(AxesMixin):
         return cls(tables, best_epochs=best_epochs).plot(ax=ax)
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> "LearningCurveDisplay":
+    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> "TrainingCurveDisplay":
         """Draw the history of a fitted network, or of a pipeline that ends in one.
 
         Parameters
@@ -218,7 +218,7 @@ class LearningCurveDisplay(AxesMixin):
 
         Returns
         -------
-        display : LearningCurveDisplay
+        display : TrainingCurveDisplay
             The drawn display.
         """
         steps = getattr(estimator, "steps", None)
@@ -233,7 +233,7 @@ class LearningCurveDisplay(AxesMixin):
             [network.history_], best_epochs=None if best is None else [int(best)], ax=ax
         )
 
-    def plot(self, *, ax: Any = None) -> "LearningCurveDisplay":
+    def plot(self, *, ax: Any = None) -> "TrainingCurveDisplay":
         """Draw the display.
 
         Parameters
@@ -243,7 +243,7 @@ class LearningCurveDisplay(AxesMixin):
 
         Returns
         -------
-        self : LearningCurveDisplay
+        self : TrainingCurveDisplay
             With ``ax_`` and ``figure_``.
         """
         ax = self._start(ax)

@@ -14,11 +14,11 @@ from esmlearn.plotting import (
     EmbeddingPCADisplay,
     FoldsDisplay,
     LeakageDisplay,
-    LearningCurveDisplay,
     PredictionErrorByRegionDisplay,
     RegionConfusionDisplay,
     ResamplingLevelDisplay,
     TargetRegionsDisplay,
+    TrainingCurveDisplay,
 )
 from esmlearn.study._metrics import metrics_of
 from esmlearn.utils._optional import import_optional
@@ -218,7 +218,7 @@ def _training_figures(study: "Study") -> Plan:
             "learning",
             "Training of the network",
             "Solid: validation on unrelated, real proteins; dotted: training.",
-            partial(LearningCurveDisplay.from_history, list(histories), best_epochs=list(best)),
+            partial(TrainingCurveDisplay.from_history, list(histories), best_epochs=list(best)),
         )
 
 

@@ -19,11 +19,11 @@ from esmlearn.plotting import (
     EmbeddingPCADisplay,
     FoldsDisplay,
     LeakageDisplay,
-    LearningCurveDisplay,
     PredictionErrorByRegionDisplay,
     RegionConfusionDisplay,
     ResamplingLevelDisplay,
     TargetRegionsDisplay,
+    TrainingCurveDisplay,
     region_names,
 )
 
@@ -69,7 +69,7 @@ DRAW = {
     "levels": lambda d, ax: ResamplingLevelDisplay.from_results(
         RESULTS, "recall_rare", model="ridge", ax=ax
     ),
-    "curves": lambda d, ax: LearningCurveDisplay.from_history(
+    "curves": lambda d, ax: TrainingCurveDisplay.from_history(
         [HISTORY, HISTORY], best_epochs=[3, 2], ax=ax
     ),
     "folds": lambda d, ax: FoldsDisplay.from_splitter(
@@ -176,7 +176,7 @@ def test_levels_show_mean_and_baseline():
 
 def test_learning_curve_needs_a_fitted_network():
     with pytest.raises(DataError, match="LinearRegression has no history_"):
-        LearningCurveDisplay.from_estimator(LinearRegression())
+        TrainingCurveDisplay.from_estimator(LinearRegression())
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_learning_curve_needs_a_fitted_network():
             lambda: ResamplingLevelDisplay.from_results(RESULTS, "recall_rare", model="x"),
             "no model 'x'; it has ridge",
         ),
-        (lambda: LearningCurveDisplay.from_history([[{"loss": 1}]]), "has no 'train_loss'"),
+        (lambda: TrainingCurveDisplay.from_history([[{"loss": 1}]]), "has no 'train_loss'"),
         (lambda: LeakageDisplay.from_shares({"a": [1.2]}), r"shares\['a'\]"),
         (lambda: FoldsDisplay.from_folds([0, 1], ["a"]), "folds has 2 rows and y has 1"),
         (lambda: FoldsDisplay.from_folds([([0, 1], [2]), ([2], [0, 1])]), "from_splitter"),
