@@ -112,9 +112,9 @@ def homology_graph(
     to nothing but their copies, which share their node; ``description["n_never_significant"]``
     counts them.
 
-    MMseqs2 and DIAMOND overlook some pairs. Those of which one protein is a homolog of a third (30 %
-    identity over 50 % of the shorter) and the other has a significant alignment with it are aligned
-    exactly after the search, until nothing more is found [1]_.
+    MMseqs2 and DIAMOND overlook some pairs. Those of which one protein is a homolog of a third (at
+    the default thresholds) and the other has a significant alignment with it are aligned exactly
+    after the search, until nothing more is found [1]_.
 
     References
     ----------
