@@ -71,7 +71,7 @@ def search_pairs(
     sequences : list of str
         Canonical sequences in the common alphabet.
     pairs : ndarray of int of shape (n_pairs, 2)
-        Indices of a query and a target. It is fastest where queries have many targets.
+        Indices of two sequences. It is fastest where short ones are in many pairs.
     evalue : float
         Largest E-value.
     n_threads : int
@@ -80,11 +80,16 @@ def search_pairs(
     Returns
     -------
     hits : Hits
-        Sorted by query.
+        The shorter of each pair is the query.
     """
     search = _Search(sequences, sequences, evalue)
-    query, target = pairs.T
-    order = np.lexsort((search.target_lengths[target], query))
+    rank = np.empty(len(sequences), dtype=np.int64)
+    rank[sorted(range(len(sequences)), key=lambda i: (len(sequences[i]), sequences[i]))] = range(
+        len(sequences)
+    )
+    swapped = rank[pairs[:, 0]] > rank[pairs[:, 1]]
+    query, target = np.where(swapped[:, None], pairs[:, ::-1], pairs).T
+    order = np.lexsort((rank[target], query))
     query, target = query[order], target[order]
     queries, starts = np.unique(query, return_index=True)
     targets = np.split(target, starts[1:])
@@ -119,13 +124,32 @@ class _Search:
 
         aligner = Aligner(self.matrix, gap_open=_GAP_OPEN, gap_extend=_GAP_EXTEND)
         text, length = self.queries[query], int(self.query_lengths[query])
-        rows: list[tuple[int, ...]] = []
+        significant = []
         for found in aligner.align(text, database, mode="score", algorithm="sw", start=start):
             target = int(targets[found.target_index])
             shorter = min(length, int(self.target_lengths[target]))
             if found.score >= least_score(self.evalue, shorter):
-                rows.append((query, target, *_trace(aligner, text, self.targets[target])))
-        return rows
+                significant.append(target)
+        traced = self._trace_together(aligner, text, significant)
+        return [
+            (query, t, *(traced[t] if t in traced else _trace(aligner, text, self.targets[t])))
+            for t in significant
+        ]
+
+    def _trace_together(
+        self, aligner: Any, text: str, targets: list[int]
+    ) -> dict[int, tuple[int, ...]]:
+        """Return what `_trace` would of the targets that are the longer; a fourth of the time."""
+        longer = [
+            target
+            for target in targets
+            if _in_order(text, self.targets[target])
+            and len(text) * len(self.targets[target]) <= _LARGE
+        ]
+        if not longer:
+            return {}
+        every = aligner.align(text, self.database.extract(longer), mode="full", algorithm="sw")
+        return {longer[found.target_index]: _counts(found) for found in every}
 
     def hits(
         self,
@@ -180,21 +204,44 @@ def _trace(aligner: Any, query: str, target: str) -> tuple[int, int, int, int, i
     """
     from pyopal import Database
 
-    first, second = sorted((query, target), key=lambda s: (len(s), s))
+    ordered = _in_order(query, target)
+    first, second = (query, target) if ordered else (target, query)
     if len(first) * len(second) > _LARGE:
-        counts, spans = _trace_long(aligner, first, second)
+        first, second = _part_that_is_aligned(aligner, first, second)
+    if len(first) * len(second) > _LARGE:
+        *counts, first_span, second_span = _trace_long(aligner, first, second)
     else:
         database = Database([second], aligner.alphabet)
         (found,) = aligner.align(first, database, mode="full", algorithm="sw")
-        operations = found.alignment
-        counts = (found.score, operations.count("M"), len(operations))
-        spans = (found.query_end - found.query_start + 1, found.target_end - found.target_start + 1)
-    return (*counts, *spans) if first is query else (*counts, *spans[::-1])
+        *counts, first_span, second_span = _counts(found)
+    spans = (first_span, second_span) if ordered else (second_span, first_span)
+    return (counts[0], counts[1], counts[2], *spans)
 
 
-def _trace_long(
-    aligner: Any, first: str, second: str
-) -> tuple[tuple[int, int, int], tuple[int, int]]:
+def _part_that_is_aligned(aligner: Any, first: str, second: str) -> tuple[str, str]:
+    """Return the parts between the ends of a best alignment, which take less to trace it."""
+    from pyopal import Database
+
+    for _ in range(2):  # what comes after the end goes away, and then, reversed, what comes before
+        database = Database([second], aligner.alphabet)
+        (found,) = aligner.align(first, database, mode="end", algorithm="sw")
+        first, second = first[found.query_end :: -1], second[found.target_end :: -1]
+    return first, second
+
+
+def _in_order(first: str, second: str) -> bool:
+    """Tell whether the first is the one that is aligned to the other."""
+    return (len(first), first) <= (len(second), second)
+
+
+def _counts(found: Any) -> tuple[int, int, int, int, int]:
+    """Return score, matches, columns and spans of an alignment by pyopal."""
+    operations = found.alignment
+    spans = (found.query_end - found.query_start + 1, found.target_end - found.target_start + 1)
+    return (found.score, operations.count("M"), len(operations), *spans)
+
+
+def _trace_long(aligner: Any, first: str, second: str) -> tuple[int, int, int, int, int]:
     letters = str(aligner.alphabet)
     code = np.full(128, letters.index("X"))
     code[[ord(letter) for letter in letters]] = np.arange(len(letters))
@@ -205,4 +252,4 @@ def _trace_long(
         gap_open=_GAP_OPEN,
         gap_extend=_GAP_EXTEND,
     )
-    return (found.score, found.matches, found.columns), (found.first_span, found.second_span)
+    return (found.score, found.matches, found.columns, found.first_span, found.second_span)

@@ -86,11 +86,8 @@ def complete(graph: HomologyGraph, nodes: Nodes, *, evalue: float, n_threads: in
 
 
 def _untried(steps: _Steps, before: _Steps) -> Iterator[NDArray[np.int64]]:
-    """Yield pairs that are joined in two steps, are not known, and were not joined before.
-
-    The protein with more neighbours comes first: it is aligned to many others at once.
-    """
-    n_paths, degree = steps.n_paths(), np.diff(steps.significant.indptr)
+    """Yield pairs that are joined in two steps, are not known, and were not joined before."""
+    n_paths = steps.n_paths()
     rows = np.flatnonzero(n_paths > before.n_paths())
     if not len(rows):
         return
@@ -100,10 +97,7 @@ def _untried(steps: _Steps, before: _Steps) -> Iterator[NDArray[np.int64]]:
         tried = _pattern(before.paths(some) + steps.significant[some])
         row, target = (joined - joined.multiply(tried)).nonzero()
         query = some[row]
-        first = (degree[query] > degree[target]) | (
-            (degree[query] == degree[target]) & (query > target)
-        )
-        yield np.column_stack([query, target])[first]
+        yield np.column_stack([query, target])[query < target]
 
 
 def _matrix(graph: HomologyGraph) -> csr_array:
