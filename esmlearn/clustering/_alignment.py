@@ -83,10 +83,8 @@ def search_pairs(
         The shorter of each pair is the query.
     """
     search = _Search(sequences, sequences, evalue)
-    rank = np.empty(len(sequences), dtype=np.int64)
-    rank[sorted(range(len(sequences)), key=lambda i: (len(sequences[i]), sequences[i]))] = range(
-        len(sequences)
-    )
+    ascending = sorted(range(len(sequences)), key=lambda i: (len(sequences[i]), sequences[i]))
+    rank = np.argsort(ascending)
     swapped = rank[pairs[:, 0]] > rank[pairs[:, 1]]
     query, target = np.where(swapped[:, None], pairs[:, ::-1], pairs).T
     order = np.lexsort((rank[target], query))
