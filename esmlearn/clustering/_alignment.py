@@ -61,42 +61,49 @@ def _search(queries: list[str], targets: list[str] | None, evalue: float, n_thre
     return search.hits(align, range(len(queries)), n_threads)
 
 
-def search_pairs(
-    sequences: list[str], pairs: NDArray[np.int64], *, evalue: float, n_threads: int
-) -> Hits:
-    """Return the significant ones of the alignments of given pairs.
+class PairSearch:
+    """Smith-Waterman alignment of given pairs of some sequences.
 
     Parameters
     ----------
     sequences : list of str
         Canonical sequences in the common alphabet.
-    pairs : ndarray of int of shape (n_pairs, 2)
-        Indices of two sequences. It is fastest where short ones are in many pairs.
     evalue : float
         Largest E-value.
-    n_threads : int
-        Number of threads; does not change the result.
-
-    Returns
-    -------
-    hits : Hits
-        The shorter of each pair is the query.
     """
-    search = _Search(sequences, sequences, evalue)
-    ascending = sorted(range(len(sequences)), key=lambda i: (len(sequences[i]), sequences[i]))
-    rank = np.argsort(ascending)
-    swapped = rank[pairs[:, 0]] > rank[pairs[:, 1]]
-    query, target = np.where(swapped[:, None], pairs[:, ::-1], pairs).T
-    order = np.lexsort((rank[target], query))
-    query, target = query[order], target[order]
-    queries, starts = np.unique(query, return_index=True)
-    targets = np.split(target, starts[1:])
 
-    def align(row: int) -> list[tuple[int, ...]]:
-        some = search.database.extract(targets[row].tolist())
-        return search.rows(int(queries[row]), some, targets[row])
+    def __init__(self, sequences: list[str], evalue: float) -> None:
+        self._search = _Search(sequences, sequences, evalue)
+        ascending = sorted(range(len(sequences)), key=lambda i: (len(sequences[i]), sequences[i]))
+        self._rank = np.argsort(ascending)
 
-    return search.hits(align, range(len(queries)), n_threads)
+    def hits(self, pairs: NDArray[np.int64], n_threads: int) -> Hits:
+        """Return the significant ones of the alignments of pairs.
+
+        Parameters
+        ----------
+        pairs : ndarray of int of shape (n_pairs, 2)
+            Indices of two sequences. It is fastest where short ones are in many pairs.
+        n_threads : int
+            Number of threads; does not change the result.
+
+        Returns
+        -------
+        hits : Hits
+            The shorter of each pair is the query.
+        """
+        swapped = self._rank[pairs[:, 0]] > self._rank[pairs[:, 1]]
+        query, target = np.where(swapped[:, None], pairs[:, ::-1], pairs).T
+        order = np.lexsort((self._rank[target], query))
+        query, target = query[order], target[order]
+        queries, starts = np.unique(query, return_index=True)
+        targets = np.split(target, starts[1:])
+
+        def align(row: int) -> list[tuple[int, ...]]:
+            some = self._search.database.extract(targets[row].tolist())
+            return self._search.rows(int(queries[row]), some, targets[row])
+
+        return self._search.hits(align, range(len(queries)), n_threads)
 
 
 class _Search:

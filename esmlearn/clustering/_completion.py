@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from esmlearn.clustering._alignment import search_pairs
+from esmlearn.clustering._alignment import PairSearch
 from esmlearn.clustering._engine import to_common_alphabet
 from esmlearn.clustering._graph import HomologyGraph
 from esmlearn.clustering._graph_parts import graph_of_hits, union
@@ -69,16 +69,13 @@ def complete(graph: HomologyGraph, nodes: Nodes, *, evalue: float, n_threads: in
     graph : HomologyGraph
         The same nodes, and as many edges or more.
     """
-    prepared = to_common_alphabet(nodes.sequences)
+    search = PairSearch(to_common_alphabet(nodes.sequences), evalue)
     nothing = csr_array((graph.n_nodes, graph.n_nodes), dtype=np.int64)
     before = _Steps(nothing, nothing)
     while True:
         steps = _Steps(_matrix(graph.filter(**COMPLETION)), _matrix(graph))
         hits = Hits.concatenate(
-            [
-                search_pairs(prepared, pairs, evalue=evalue, n_threads=n_threads)
-                for pairs in _untried(steps, before)
-            ]
+            [search.hits(pairs, n_threads) for pairs in _untried(steps, before)]
         )
         if len(hits) == 0:
             return graph
