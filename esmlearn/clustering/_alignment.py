@@ -70,12 +70,17 @@ class PairSearch:
         Canonical sequences in the common alphabet.
     evalue : float
         Largest E-value.
+
+    Attributes
+    ----------
+    rank : ndarray of int of shape (n_sequences,)
+        The place of each sequence when they are sorted, shortest first.
     """
 
     def __init__(self, sequences: list[str], evalue: float) -> None:
         self._search = _Search(sequences, sequences, evalue)
         ascending = sorted(range(len(sequences)), key=lambda i: (len(sequences[i]), sequences[i]))
-        self._rank = np.argsort(ascending)
+        self.rank = np.argsort(ascending)
 
     def hits(self, pairs: NDArray[np.int64], n_threads: int) -> Hits:
         """Return the significant ones of the alignments of pairs.
@@ -83,18 +88,18 @@ class PairSearch:
         Parameters
         ----------
         pairs : ndarray of int of shape (n_pairs, 2)
-            Indices of two sequences. It is fastest where short ones are in many pairs.
+            Indices of a query and a target. It is fastest where queries have many targets, and rank
+            before them.
         n_threads : int
             Number of threads; does not change the result.
 
         Returns
         -------
         hits : Hits
-            The shorter of each pair is the query.
+            Sorted by query.
         """
-        swapped = self._rank[pairs[:, 0]] > self._rank[pairs[:, 1]]
-        query, target = np.where(swapped[:, None], pairs[:, ::-1], pairs).T
-        order = np.lexsort((self._rank[target], query))
+        query, target = pairs.T
+        order = np.lexsort((self.rank[target], query))
         query, target = query[order], target[order]
         queries, starts = np.unique(query, return_index=True)
         targets = np.split(target, starts[1:])

@@ -75,15 +75,18 @@ def complete(graph: HomologyGraph, nodes: Nodes, *, evalue: float, n_threads: in
     while True:
         steps = _Steps(_matrix(graph.filter(**COMPLETION)), _matrix(graph))
         hits = Hits.concatenate(
-            [search.hits(pairs, n_threads) for pairs in _untried(steps, before)]
+            [search.hits(pairs, n_threads) for pairs in _untried(steps, before, search.rank)]
         )
         if len(hits) == 0:
             return graph
         graph, before = union(graph, graph_of_hits(nodes, hits)), steps
 
 
-def _untried(steps: _Steps, before: _Steps) -> Iterator[NDArray[np.int64]]:
-    """Yield pairs that are joined in two steps, are not known, and were not joined before."""
+def _untried(steps: _Steps, before: _Steps, rank: NDArray[np.intp]) -> Iterator[NDArray[np.int64]]:
+    """Yield pairs that are joined in two steps, are not known, and were not joined before.
+
+    All pairs in which a protein ranks first are in one block.
+    """
     n_paths = steps.n_paths()
     rows = np.flatnonzero(n_paths > before.n_paths())
     if not len(rows):
@@ -94,7 +97,7 @@ def _untried(steps: _Steps, before: _Steps) -> Iterator[NDArray[np.int64]]:
         tried = _pattern(before.paths(some) + steps.significant[some])
         row, target = (joined - joined.multiply(tried)).nonzero()
         query = some[row]
-        yield np.column_stack([query, target])[query < target]
+        yield np.column_stack([query, target])[rank[query] < rank[target]]
 
 
 def _matrix(graph: HomologyGraph) -> csr_array:
