@@ -35,17 +35,19 @@ class FoldPlan:
 
     def training_nodes(self, fold: int) -> NDArray[np.bool_]:
         """Return the nodes that may train for a test fold: elsewhere, and no homolog of it."""
-        tested = self.fold == fold
+        return self._training_nodes(np.array([fold]))[:, 0]
+
+    def _training_nodes(self, folds: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return the same for several test folds, one column each."""
+        tested = self.fold[:, None] == folds
         touched = self.adjacency.astype(np.int64) @ tested > 0
-        return (self.fold >= 0) & ~tested & ~touched
+        return (self.fold >= 0)[:, None] & ~tested & ~touched
 
     def loss(self, counts: NDArray[np.int64]) -> float:
         """Return the mean share of the rows outside a test fold that may not train for it."""
-        rows = counts.sum(axis=1)
-        tested = self.fold[:, None] == np.arange(int(self.fold.max()) + 1)
-        touched = self.adjacency.astype(np.int64) @ tested > 0
-        trains = (self.fold >= 0)[:, None] & ~tested & ~touched
-        return 1 - float(np.mean((rows @ trains) / np.maximum(rows @ ~tested, 1)))
+        rows, folds = counts.sum(axis=1), np.arange(int(self.fold.max()) + 1)
+        kept = rows @ self._training_nodes(folds)
+        return 1 - float(np.mean(kept / np.maximum(rows @ (self.fold[:, None] != folds), 1)))
 
     def deviation(
         self,

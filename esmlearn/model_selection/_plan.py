@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -161,17 +161,16 @@ class FoldPlanner:
         Before a component is cut again, the pieces of the first cut tell: smaller ones are taken to
         be composed like them.
         """
-        first, others = None, list[Cut]()
+        pieces_of, others = cache(partial(self._cut, problem)), list[Cut]()
+        first = pieces_of(PURGE_CUTS[0])
         for cut in PURGE_CUTS:
-            if first is None or not self._crowded(problem, *first, cut.refinement):
-                pieces = self._cut(problem, cut)
-                first = pieces if first is None else first
-                if not self._crowded(problem, *pieces):
-                    yield self._purged(problem, *pieces)
-                    continue
-            others.append(cut)
+            hopeless = self._crowded(problem, *first, cut.refinement)
+            if hopeless or self._crowded(problem, *pieces_of(cut)):
+                others.append(cut)
+            else:
+                yield self._purged(problem, *pieces_of(cut))
         for cut in others:
-            yield self._purged(problem, *self._cut(problem, cut))
+            yield self._purged(problem, *pieces_of(cut))
 
     def _crowded(
         self,
