@@ -5,9 +5,11 @@ of an earlier state of the cache costs the time of doing so and nothing else.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import sha256
+
+import numpy as np
 
 from esmlearn.embedding._cache_folder import CacheFolder
 from esmlearn.embedding._index import DAMAGE, transaction
@@ -15,6 +17,7 @@ from esmlearn.embedding._index import DAMAGE, transaction
 MANY = 5000  # sequences in a request, from which a note pays
 MAX_BYTES = 1 << 26  # of all notes; those of 60,000 proteins take 3 MB
 _SEAL_BYTES = 16
+_HEAD_BYTES = 8  # of columns: which are there; numbers behind it stay aligned
 
 _FORGET_OLDEST = (
     "DELETE FROM note WHERE id IN (SELECT id FROM"
@@ -102,3 +105,43 @@ def _seal(key: bytes, content: bytes | memoryview) -> bytes:
     digest = sha256(key)
     digest.update(content)
     return digest.digest()[:_SEAL_BYTES]
+
+
+def pack_columns(columns: Sequence[np.ndarray]) -> bytes:
+    """Return columns one behind the other; of one that is all zero, that it is.
+
+    Parameters
+    ----------
+    columns : sequence of ndarray of shape (n,)
+        At most eight.
+
+    Returns
+    -------
+    content : bytes
+    """
+    texts = [column.tobytes() for column in columns]
+    texts = [text if text.count(0) < len(text) else b"" for text in texts]
+    return bytes(map(bool, texts)).ljust(_HEAD_BYTES, b"\0") + b"".join(texts)
+
+
+def unpack_columns(content: memoryview, n: int, types: Sequence[str]) -> list[np.ndarray]:
+    """Return columns that were packed, some of which share the memory of `content`.
+
+    Parameters
+    ----------
+    content : memoryview of bytes
+        As pack_columns returned it.
+    n : int
+        Rows.
+    types : sequence of str
+        Of each column.
+
+    Returns
+    -------
+    columns : list of ndarray of shape (n,)
+    """
+    columns, start = [], _HEAD_BYTES
+    for is_there, dtype in zip(content, map(np.dtype, types), strict=False):
+        columns.append(np.frombuffer(content, dtype, n, start) if is_there else np.zeros(n, dtype))
+        start += is_there * n * dtype.itemsize
+    return columns

@@ -294,7 +294,7 @@ class CacheVectors(CacheSpaces):
 
 
 def _places_key(space: Space, digests: Digests) -> bytes:
-    return sha256(b"places 1 %b %b" % (space.file.encode(), digests.request)).digest()
+    return sha256(b"places 2 %b %b" % (space.file.encode(), digests.request)).digest()
 
 
 def _asked(connection: sqlite3.Connection, space: int, digests: Sequence[bytes]) -> Iterator[Any]:

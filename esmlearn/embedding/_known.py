@@ -132,7 +132,7 @@ class KnownSequences:
         key = b"" if notes is None or len(new) < MANY else request_key(items)
         content = notes.recall_note(key) if notes is not None and key else None
         if content is not None:
-            finding = Finding.unpack(content)
+            finding = Finding.unpack(content, key)
             self._noted = items, finding
             return finding.request(items, key)
         unknown = [items[i] for i in new.tolist()]

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from esmlearn.embedding._cache_notes import pack_columns, unpack_columns
 from esmlearn.embedding._digests import Digests
 from esmlearn.embedding._store import NumberFile
 
@@ -138,16 +139,19 @@ class NotedLookup:
     def pack(self) -> bytes:
         """Return it as a note; the vectors count as used when the first of them was."""
         first, size, checksum, used = self.entries.T
-        header = np.array([size[0], used.min()])
-        return b"".join(part.astype("<i8").tobytes() for part in (header, first, checksum))
+        head = np.array([size[0], used.min()])
+        astray = first - size[0] * np.arange(len(first))
+        columns = pack_columns([astray.astype("<i8"), checksum.astype("<i8")])
+        return head.astype("<i8").tobytes() + columns
 
     @classmethod
     def unpack(cls, content: memoryview, digests: Digests) -> "NotedLookup":
         """Return what a note says."""
-        header, numbers = np.split(np.frombuffer(content, dtype="<i8"), [2])
+        size, used = np.frombuffer(content, "<i8", 2)
+        astray, checksum = unpack_columns(content[16:], len(digests), ["<i8", "<i8"])
         entries = np.empty((len(digests), 4), dtype=np.int64)
-        entries[:, 0], entries[:, 2] = numbers.reshape(2, -1)
-        entries[:, [1, 3]] = header
+        np.add(astray, size * np.arange(len(digests)), out=entries[:, 0])
+        entries[:, 1], entries[:, 2], entries[:, 3] = size, checksum, used
         return cls(digests, entries)
 
 

@@ -1,29 +1,23 @@
 """A request for vectors: what was asked for, what is known of it, and how it is known again."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from esmlearn.embedding._cache_notes import pack_columns, unpack_columns
 from esmlearn.embedding._digests import DIGEST_BYTES, Digests
 from esmlearn.utils._sequences import Scan, count_features
+from esmlearn.utils._threads import map_in_threads
 
-_BLOCK = 2048  # sequences hashed together: what is made of them stays in the processor's cache
+_BLOCK = 256  # sequences hashed together: what is made of them stays in the processor's cache
 # Raise it when what counts as a sequence, or how its digest or its scan is made, changes.
-_RULES = 1
-_RECORD = np.dtype(  # of an item, in a note
-    [
-        ("code", "<i8"),
-        ("digest", f"V{DIGEST_BYTES}"),
-        ("length", "<i4"),
-        ("n_gaps", "<i4"),
-        ("ambiguous", "?"),
-    ]
-)
+_RULES = 2
+# Of the items in a note: digest, code but for twice its place, and the scan.
+_COLUMNS = (f"V{DIGEST_BYTES}", "<i8", "<i4", "<i4", "?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +53,8 @@ class Request:
         return [str(self.items[first]).upper() for first in self.firsts.tolist()]
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Finding:
     """What was found out about the items of a request.
 
     Attributes
@@ -79,49 +74,63 @@ class Finding(NamedTuple):
     @property
     def scan_of_items(self) -> Scan:
         """The scan of the items as they are spelled."""
-        scan = Scan(*(values[self.codes >> 1] for values in self.scan))
-        return scan._replace(lower_case=(self.codes & 1).astype(bool))
+        scan, lower_case = self.scan, (self.codes & 1).astype(bool)
+        if not self._is_in_order:
+            scan = Scan(*(values[self.codes >> 1] for values in scan))
+        return scan._replace(lower_case=lower_case)
+
+    @cached_property
+    def _is_in_order(self) -> bool:
+        """Whether each item is a sequence of its own, numbered as it comes."""
+        return np.array_equal(self.codes >> 1, np.arange(len(self.digests)))
 
     def request(self, items: list[str], name: bytes = b"") -> Request:
         """Return what is known of a request, which may have a name."""
         numbers = self.codes >> 1
-        every = np.arange(len(numbers))
-        first = np.empty(len(self.digests), dtype=np.int64)
-        first[numbers[::-1]] = every[::-1]  # of several the last one assigned, which is the first
-        firsts = np.flatnonzero(first[numbers] == every)
-        distinct = numbers[firsts]
-        first[distinct] = np.arange(len(distinct))
+        firsts = distinct = every = np.arange(len(numbers))
+        digests, rows = self.digests, None
+        if not self._is_in_order:
+            first = np.empty(len(digests), dtype=np.int64)
+            first[numbers[::-1]] = every[::-1]  # of several the last assigned, which is the first
+            firsts = np.flatnonzero(first[numbers] == every)
+            distinct = numbers[firsts]
+            first[distinct] = np.arange(len(distinct))
+            rows = None if len(distinct) == len(numbers) else first[numbers]
+        if not self._is_in_order or digests.request != name:
+            digests = digests.part(distinct, request=name)
         return Request(
             items=items,
             firsts=firsts,
-            digests=self.digests.part(distinct, request=name),
+            digests=digests,
             lengths=self.scan.lengths[distinct],
-            rows=None if len(distinct) == len(numbers) else first[numbers],
+            rows=rows,
             counts=count_features(self.scan_of_items, n_distinct=len(distinct)),
         )
 
     def pack(self, request: Request) -> bytes:
         """Return it as a note, in which a sequence's number is that of the first such item."""
         first = request.firsts if request.rows is None else request.firsts[request.rows]
-        scan = self.scan_of_items
-        records = np.empty(len(first), dtype=_RECORD)
-        records["code"] = 2 * first + scan.lower_case
-        digests = self.digests.part(self.codes >> 1).tobytes()
-        records["digest"] = np.frombuffer(digests, dtype=_RECORD["digest"])
-        records["length"], records["n_gaps"] = scan.lengths, scan.n_gaps
-        records["ambiguous"] = scan.ambiguous
-        return records.tobytes()
+        scan, digests = self.scan_of_items, self.digests.part(self.codes >> 1)
+        columns = (
+            np.frombuffer(digests.tobytes(), dtype=f"V{DIGEST_BYTES}"),
+            2 * (first - np.arange(len(first))) + scan.lower_case,
+            scan.lengths,
+            scan.n_gaps,
+            scan.ambiguous,
+        )
+        typed = [column.astype(kind) for column, kind in zip(columns, _COLUMNS, strict=True)]
+        return np.int64(len(first)).astype("<i8").tobytes() + pack_columns(typed)
 
     @classmethod
-    def unpack(cls, content: memoryview) -> "Finding":
-        """Return what a note says."""
-        records = np.frombuffer(content, dtype=_RECORD)
-        codes, lengths, n_gaps = (
-            records[name].astype(np.int64) for name in ("code", "length", "n_gaps")
+    def unpack(cls, content: memoryview, name: bytes) -> "Finding":
+        """Return what the note of a request of this name says."""
+        n = int(np.frombuffer(content, "<i8", 1)[0])
+        digests, codes, lengths, n_gaps, ambiguous = unpack_columns(content[8:], n, _COLUMNS)
+        codes = codes + 2 * np.arange(n)
+        scan = Scan(
+            lengths.astype(np.int64), n_gaps.astype(np.int64), ambiguous, (codes & 1).astype(bool)
         )
-        lower = (codes & 1).astype(bool)
-        scan = Scan(lengths, n_gaps, records["ambiguous"].copy(), lower)
-        return cls(codes, Digests(records["digest"].tobytes()), scan)
+        return cls(codes, Digests(digests.tobytes(), request=name), scan)
 
 
 def request_key(items: Sequence[Any]) -> bytes:
@@ -139,11 +148,10 @@ def request_key(items: Sequence[Any]) -> bytes:
         where one ends; empty where an item cannot be a sequence.
     """
     half = len(items) // 2
-    with ThreadPoolExecutor(2) as pool:
-        try:
-            halves = list(pool.map(_text_digest, (items[:half], items[half:])))
-        except (TypeError, UnicodeEncodeError):
-            return b""
+    try:
+        halves = map_in_threads(_text_digest, [items[:half], items[half:]])
+    except (TypeError, UnicodeEncodeError):
+        return b""
     return sha256(f"request {_RULES} {len(items)} ".encode() + b"".join(halves)).digest()
 
 

@@ -1,11 +1,12 @@
 """The numbers of the cache: flat float32 files, and checksums that bind a row to its sequence."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+
+from esmlearn.utils._threads import map_in_threads
 
 _BLOCK_BYTES = 1 << 21  # stays in the processor's cache between summing and copying
 _BLOCKS_PER_THREAD = 8  # at least; fewer are copied before a thread has begun
@@ -123,13 +124,9 @@ def read_rows(
             sums[block] = _copy(matrix, starts[block], targets[block], out)
 
     begins = range(0, len(usable), step)
-    n_threads = min(_MAX_THREADS, n_processors(), len(begins) // _BLOCKS_PER_THREAD)
-    if n_threads < 2:
-        gather(begins)
-    else:
-        cuts = [len(begins) * i // n_threads for i in range(n_threads + 1)]
-        with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(gather, (begins[a:b] for a, b in pairwise(cuts))))
+    n_threads = max(1, min(_MAX_THREADS, n_processors(), len(begins) // _BLOCKS_PER_THREAD))
+    cuts = [len(begins) * i // n_threads for i in range(n_threads + 1)]
+    map_in_threads(gather, [begins[a:b] for a, b in pairwise(cuts)])
     good[usable] = _mix(sums, words[usable]) == table[usable, 2]
     return good
 
