@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from esmlearn.embedding import ESM1V_ENSEMBLE, write_untrained_checkpoint
 from esmlearn.io import write_fasta
@@ -47,6 +48,7 @@ def measured():
 @pytest.fixture
 def user_folder(tmp_path, monkeypatch, torch_home, measured):
     """The current folder of a reader: a table and a FASTA file of proteins, and released models."""
+    get_reusable_executor().shutdown(wait=True)  # workers of earlier tests sit in their folders
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TORCH_HOME", str(torch_home))
     measured.to_csv("proteins.csv", index=False)
