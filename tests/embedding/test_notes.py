@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from esmlearn.embedding import EmbeddingCache, ESMEmbedder
+from esmlearn.embedding._cache_notes import pack_columns, unpack_columns
 from esmlearn.embedding._index import transaction
 from esmlearn.embedding._known import KnownSequences, known_sequences
 from esmlearn.embedding._lookup import Lookup, NotedLookup, memory
@@ -344,6 +345,24 @@ def test_processes_may_note_and_read_at_once(filled, cache, proteins, tmp_path):
     running = [subprocess.Popen([*command, str(seed)]) for seed in range(4)]
     assert [process.wait(300) for process in running] == [0] * 4
     assert notes(cache)[1] > 10
+
+
+@given(columns=st.lists(st.lists(st.booleans(), min_size=4, max_size=4), max_size=8))
+def test_columns_are_what_was_packed(columns):
+    types = ["<i8", "?", "V3", "<i4"] * 2
+    sizes = [np.dtype(kind).itemsize for kind in types]
+    packed = [
+        np.repeat(np.array(column, np.uint8), size).view(kind)
+        for column, size, kind in zip(columns, sizes, types, strict=False)
+    ]
+    content = memoryview(pack_columns(packed))
+    unpacked = unpack_columns(content, 4, types[: len(columns)])
+    assert [column.dtype for column in unpacked] == [column.dtype for column in packed]
+    assert [column.tobytes() for column in unpacked] == [column.tobytes() for column in packed]
+
+
+def test_columns_of_zeros_take_no_bytes():
+    assert len(pack_columns([np.zeros(1000, "<i8"), np.zeros(1000, bool)])) == 8
 
 
 def test_a_note_of_places_is_what_was_packed():
