@@ -1,6 +1,7 @@
 """Exact Smith-Waterman search with SIMD instructions, through pyopal."""
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version as package_version
 from typing import Any
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from esmlearn.clustering._engine import Engine
 from esmlearn.clustering._hits import Hits, least_score, lengths_of
 from esmlearn.clustering._traceback import LongAlignment
+from esmlearn.utils._progress import progress_bar
 
+_LOGGER = logging.getLogger(__name__)
 # pyopal charges gap_open for the first residue of a gap where BLAST charges 11 + 1.
 _GAP_OPEN, _GAP_EXTEND = 12, 1
 # pyopal needs 12 bytes per residue pair to trace an alignment: 240 MB up to here.
@@ -58,7 +61,14 @@ def _search(queries: list[str], targets: list[str] | None, evalue: float, n_thre
         start = query + 1 if targets is None else 0
         return search.rows(query, search.database, every, start) if start < len(every) else []
 
-    return search.hits(align, range(len(queries)), n_threads)
+    with alignment_bar("Aligning", total=len(queries)) as bar:
+        return search.hits(align, range(len(queries)), n_threads, bar.update)
+
+
+def alignment_bar(description: str, *, total: int) -> Any:
+    """Return a bar over proteins, which a terminal shows where the log tells of steps."""
+    shown = int(_LOGGER.isEnabledFor(logging.INFO))
+    return progress_bar(total=total, description=description, unit="protein", verbose=shown)
 
 
 class PairSearch:
@@ -82,7 +92,7 @@ class PairSearch:
         ascending = sorted(range(len(sequences)), key=lambda i: (len(sequences[i]), sequences[i]))
         self.rank = np.argsort(ascending)
 
-    def hits(self, pairs: NDArray[np.int64], n_threads: int) -> Hits:
+    def hits(self, pairs: NDArray[np.int64], n_threads: int, tell: Callable[[], object]) -> Hits:
         """Return the significant ones of the alignments of pairs.
 
         Parameters
@@ -92,6 +102,8 @@ class PairSearch:
             before them.
         n_threads : int
             Number of threads; does not change the result.
+        tell : callable
+            Called whenever the pairs of one more query are aligned.
 
         Returns
         -------
@@ -108,7 +120,7 @@ class PairSearch:
             some = self._search.database.extract(targets[row].tolist())
             return self._search.rows(int(queries[row]), some, targets[row])
 
-        return self._search.hits(align, range(len(queries)), n_threads)
+        return self._search.hits(align, range(len(queries)), n_threads, tell)
 
 
 class _Search:
@@ -164,12 +176,16 @@ class _Search:
     def hits(
         self,
         align: Callable[[int], list[tuple[int, ...]]],
-        numbers: Iterable[int],
+        numbers: Sequence[int],
         n_threads: int,
+        tell: Callable[[], object],
     ) -> Hits:
         """Return the rows that a function gives for each of some numbers, as hits."""
+        rows = []
         with ThreadPoolExecutor(n_threads) as pool:
-            rows = [row for part in pool.map(align, numbers) for row in part]
+            for part in pool.map(align, numbers):
+                rows += part
+                tell()
         table = np.array(rows, dtype=np.int64).reshape(-1, 7).T
         lengths = {"query_lengths": self.query_lengths, "target_lengths": self.target_lengths}
         return Hits.from_alignments(*table, **lengths)

@@ -88,7 +88,9 @@ def homology_graph(
     n_jobs : int, default=None
         Number of threads; -1 for all cores. The result does not depend on it.
     verbose : int, default=0
-        1 logs the search at level INFO with its time; 0 at level DEBUG.
+        1 logs an exact search with its time at level INFO, as those by programs always are; 0 at
+        level DEBUG. Where the log is at level INFO, as that of the command line on a terminal,
+        exact alignment shows a bar there.
 
     Returns
     -------

@@ -6,14 +6,13 @@ aligned exactly, as in searches by way of intermediate sequences (Park et al., J
 349-354, 1997).
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from esmlearn.clustering._alignment import PairSearch
+from esmlearn.clustering._alignment import PairSearch, alignment_bar
 from esmlearn.clustering._engine import to_common_alphabet
 from esmlearn.clustering._graph import HomologyGraph
 from esmlearn.clustering._graph_parts import graph_of_hits, union
@@ -74,30 +73,35 @@ def complete(graph: HomologyGraph, nodes: Nodes, *, evalue: float, n_threads: in
     before = _Steps(nothing, nothing)
     while True:
         steps = _Steps(_matrix(graph.filter(**COMPLETION)), _matrix(graph))
-        hits = Hits.concatenate(
-            [search.hits(pairs, n_threads) for pairs in _untried(steps, before, search.rank)]
-        )
+        n_paths, parts = steps.n_paths(), []
+        rows = np.flatnonzero(n_paths > before.n_paths())
+        with alignment_bar("Aligning what is joined by a homolog", total=len(rows)) as bar:
+            for some in _blocks(rows, n_paths[rows]):
+                pairs = _untried(some, steps, before)
+                pairs = pairs[search.rank[pairs[:, 0]] < search.rank[pairs[:, 1]]]
+                parts.append(search.hits(pairs, n_threads, bar.update))
+                bar.update(len(some) - len(np.unique(pairs[:, 0])))  # the others have no pair
+        hits = Hits.concatenate(parts)
         if len(hits) == 0:
             return graph
         graph, before = union(graph, graph_of_hits(nodes, hits)), steps
 
 
-def _untried(steps: _Steps, before: _Steps, rank: NDArray[np.intp]) -> Iterator[NDArray[np.int64]]:
-    """Yield pairs that are joined in two steps, are not known, and were not joined before.
+def _blocks(rows: NDArray[np.intp], n_paths: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+    """Return proteins in blocks from which there are not too many paths."""
+    block = np.cumsum(n_paths) // _PATHS_AT_ONCE
+    return np.split(rows, np.flatnonzero(np.diff(block)) + 1) if len(rows) else []
 
-    All pairs in which a protein ranks first are in one block.
+
+def _untried(some: NDArray[np.intp], steps: _Steps, before: _Steps) -> NDArray[np.int64]:
+    """Return the pairs from some proteins that two steps join, and that were not joined before.
+
+    What has an alignment is no such pair. All pairs in which a protein is the first are there.
     """
-    n_paths = steps.n_paths()
-    rows = np.flatnonzero(n_paths > before.n_paths())
-    if not len(rows):
-        return
-    block = np.cumsum(n_paths[rows]) // _PATHS_AT_ONCE
-    for some in np.split(rows, np.flatnonzero(np.diff(block)) + 1):
-        joined = _pattern(steps.paths(some))
-        tried = _pattern(before.paths(some) + steps.significant[some])
-        row, target = (joined - joined.multiply(tried)).nonzero()
-        query = some[row]
-        yield np.column_stack([query, target])[rank[query] < rank[target]]
+    joined = _pattern(steps.paths(some))
+    tried = _pattern(before.paths(some) + steps.significant[some])
+    row, target = (joined - joined.multiply(tried)).nonzero()
+    return np.column_stack([some[row], target])
 
 
 def _matrix(graph: HomologyGraph) -> csr_array:

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -38,7 +39,7 @@ class GraphFinder:
     n_threads : int
         Number of threads of a search.
     verbose : int
-        Whether searches are logged at level INFO.
+        Whether exact searches are logged at level INFO, as the others are.
     redundancy : Redundancy or None, default=None
         How proteins are grouped, so that representatives alone are searched.
     """
@@ -84,14 +85,14 @@ class GraphFinder:
             store.add(graph)
         return _described(graph, chosen, self.redundancy), "search"
 
-    def _store(self, engine: Engine) -> GraphStore:
+    def _store(self, engine: Engine, *, completed: bool = True) -> GraphStore:
         parts: list[Any] = [
             _FORMAT,
             engine.name,
             engine.version,
             engine.settings,
             repr(self.evalue),
-            *([] if engine.exact else [COMPLETION]),
+            *([COMPLETION] if completed and not engine.exact else []),
         ]
         if self.redundancy is not None:
             parts.append(asdict(self.redundancy))
@@ -120,18 +121,31 @@ class GraphFinder:
         return share_edges(between, graph_of_hits(nodes, hits), stands_for)
 
     def _search_all(self, nodes: Nodes, engine: Engine) -> HomologyGraph:
-        graph = graph_of_hits(nodes, self._run(engine, nodes.sequences, None))
-        return self._completed(graph, nodes, engine)
+        def search() -> HomologyGraph:
+            return graph_of_hits(nodes, self._run(engine, nodes.sequences, None))
 
-    def _completed(self, graph: HomologyGraph, nodes: Nodes, engine: Engine) -> HomologyGraph:
-        """Add what a heuristic engine overlooked among the homologs of homologs."""
+        return self._completed(nodes, engine, search)
+
+    def _completed(
+        self, nodes: Nodes, engine: Engine, search: Callable[[], HomologyGraph]
+    ) -> HomologyGraph:
+        """Return what a search finds, and what a heuristic engine overlooks among it.
+
+        The latter may take as long, so the former is kept until it is done.
+        """
         if engine.exact:
-            return graph
+            return search()
+        store = self._store(engine, completed=False)
+        found = store.find(nodes.digests)  # by a process that was killed since
+        graph = search() if found is None else found[0]
+        if found is None:
+            store.write(graph)
         start = time.perf_counter()
         completed = complete(graph, nodes, evalue=self.evalue, n_threads=self.n_threads)
-        message = "aligned homologs of homologs: %d more alignments in %.1f s"
+        message = "aligned what is joined by a homolog: %d more alignments in %.1f s"
         what = (completed.n_edges - graph.n_edges, time.perf_counter() - start)
-        _LOGGER.log(self._level, message, *what)
+        _LOGGER.log(self._level(engine), message, *what)
+        store.remove(nodes.digests)
         return completed
 
     def _extend(self, nodes: Nodes, known: Nodes, engine: Engine) -> HomologyGraph:
@@ -142,28 +156,31 @@ class GraphFinder:
             return self._search(nodes, engine)
         base, _ = replace(self, engine=engine.name).find(nodes.take(old))
         fresh = [nodes.sequences[i] for i in new]
-        hits = self._run(engine, fresh, nodes.sequences)
-        parts = [replace(hits, query=new[hits.query])]
-        if not engine.exact:
-            # A heuristic search may find a pair from one side alone.
-            back = self._run(engine, [nodes.sequences[i] for i in old], fresh)
-            parts.append(replace(back, query=old[back.query], target=new[back.target]))
-        added = graph_of_hits(nodes, Hits.concatenate(parts))
-        kept = replace(base, digests=nodes.digests, edges=old[base.edges])
-        return self._completed(union(kept, added), nodes, engine)
 
-    @property
-    def _level(self) -> int:
-        return logging.INFO if self.verbose else logging.DEBUG
+        def search() -> HomologyGraph:
+            hits = self._run(engine, fresh, nodes.sequences)
+            parts = [replace(hits, query=new[hits.query])]
+            if not engine.exact:
+                # A heuristic search may find a pair from one side alone.
+                back = self._run(engine, [nodes.sequences[i] for i in old], fresh)
+                parts.append(replace(back, query=old[back.query], target=new[back.target]))
+            added = graph_of_hits(nodes, Hits.concatenate(parts))
+            return union(replace(base, digests=nodes.digests, edges=old[base.edges]), added)
+
+        return self._completed(nodes, engine, search)
+
+    def _level(self, engine: Engine) -> int:
+        """Return the level at which a search is told; exact ones are many and mostly short."""
+        return logging.DEBUG if engine.exact and not self.verbose else logging.INFO
 
     def _run(self, engine: Engine, queries: list[str], targets: list[str] | None) -> Hits:
         n_targets = len(queries if targets is None else targets)
         what = (len(queries), n_targets, engine.name, engine.version)
-        _LOGGER.log(self._level, "searching %d proteins against %d with %s %s", *what)
+        _LOGGER.log(self._level(engine), "searching %d proteins against %d with %s %s", *what)
         start = time.perf_counter()
         hits = run_engine(engine, queries, targets, evalue=self.evalue, n_threads=self.n_threads)
         seconds = time.perf_counter() - start
-        _LOGGER.log(self._level, "found %d alignments in %.1f s", len(hits), seconds)
+        _LOGGER.log(self._level(engine), "found %d alignments in %.1f s", len(hits), seconds)
         record_search(engine.name, len(queries), n_targets, seconds)
         return hits
 

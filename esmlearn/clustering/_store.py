@@ -7,7 +7,7 @@ import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -82,17 +82,31 @@ class GraphStore:
         return None
 
     def add(self, graph: HomologyGraph) -> None:
-        """Keep a graph; a disk that cannot be written costs a warning in the log, no result."""
+        """Keep a graph in memory and on disk."""
+        self._remember(content_of(graph.digests), graph)
+        self.write(graph)
+
+    def write(self, graph: HomologyGraph) -> None:
+        """Keep a graph on disk; where that fails it costs a warning in the log, no result."""
         content = content_of(graph.digests)
-        self._remember(content, graph)
         if self.directory is None:
             return
         arrays = {name: getattr(graph, name) for name in ("digests", *_EDGE_ARRAYS)}
         try:
+            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             with atomic_write(self._path(content)) as temporary:
                 np.savez(temporary, **arrays)
         except OSError as error:
             _LOGGER.warning("the homology graph could not be cached: %s", error)
+
+    def remove(self, digests: NDArray[np.bytes_]) -> None:
+        """Forget the graph of these sequences."""
+        content = content_of(digests)
+        with _MEMORY_LOCK:
+            _MEMORY.pop((self._space, content), None)
+        if self.directory is not None:
+            with suppress(OSError):
+                self._path(content).unlink()
 
     @contextmanager
     def lock(self, digests: NDArray[np.bytes_]) -> Iterator[None]:

@@ -1,3 +1,5 @@
+import logging
+import sys
 from itertools import combinations
 
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esmlearn.clustering import _completion, _finder, homology_graph
+from esmlearn.clustering import _alignment, _completion, _finder, count_searches, homology_graph
 from esmlearn.clustering._completion import COMPLETION, complete
 from esmlearn.clustering._nodes import Nodes
 from tests._proteins import make_families
@@ -92,3 +94,46 @@ def test_exact_search_needs_no_completion(exact, monkeypatch):
     monkeypatch.setattr(_finder, "complete", None)
     graph = homology_graph(PROTEINS, engine="exact", evalue=5e-4, cache=None)
     assert graph.description["completion"] is None
+
+
+def test_a_search_is_not_lost_when_its_completion_is_stopped(monkeypatch, private_cache):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    settings = {"engine": "mmseqs", "evalue": 9e-4, **EVERY_HIT}
+    with monkeypatch.context() as patch:
+        patch.setattr(_finder, "complete", stop)
+        with pytest.raises(KeyboardInterrupt):
+            homology_graph(PROTEINS, **settings)
+    graph = homology_graph(PROTEINS, **settings)
+    assert count_searches() == 1
+    assert edges_of(graph) == edges_of(homology_graph(PROTEINS, cache=None, **settings))
+    assert len(list(private_cache.rglob("*.npz"))) == 1  # the finished one
+
+
+def kept(function, results):
+    """Return a function that keeps what it returns."""
+
+    def call(*arguments, **options):
+        results.append(function(*arguments, **options))
+        return results[-1]
+
+    return call
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
+def test_progress_is_shown_where_steps_are_logged(level, exact, monkeypatch, capsys, caplog):
+    bars = []
+    for module in (_completion, _alignment):
+        monkeypatch.setattr(module, "alignment_bar", kept(module.alignment_bar, bars))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with caplog.at_level(level, logger="esmlearn"):
+        completed(without(exact, np.arange(exact.n_edges) % 2))
+        homology_graph(PROTEINS, engine="exact", cache=None)
+    shown = capsys.readouterr().err
+    if level == logging.INFO:
+        assert [bar.n for bar in bars] == [bar.total for bar in bars]
+        assert "Aligning what is joined by a homolog" in shown
+        assert "Aligning:" in shown
+    else:
+        assert shown == ""
