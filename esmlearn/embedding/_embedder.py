@@ -55,7 +55,7 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     precision : {"float32", "bfloat16", "float16", "auto"}, default="float32"
         Type in which the layers compute. float32 gives a vector that does not depend on what else
         is in the batch to 1e-5; the others are faster on hardware made for them and agree to about
-        1e-2. On CPUs without AMX, where that costs little, bfloat16 leaves attention in float32.
+        1e-2. On CPUs without AMX bfloat16 leaves queries, keys and attention in float32.
         ``"auto"`` takes bfloat16 where the processor has matrix units for it (CUDA devices,
         CPUs with AMX) and float32 elsewhere.
     device : str, default="auto"

@@ -25,14 +25,14 @@ from esmlearn.embedding._operations import (
     has_onednn,
     padded_rows,
 )
-from esmlearn.embedding._settings import BFLOAT16_BUT_ATTENTION
+from esmlearn.embedding._settings import BFLOAT16_BUT_SCORES
 from esmlearn.embedding._weights import Checkpoint, alphabet
 
-# What the feed-forward computes in, and what attention with its projections does.
+# What the products are computed in, and what the scores of attention and their projections are.
 _DTYPES = {
     "float32": (torch.float32, torch.float32),
     "bfloat16": (torch.bfloat16, torch.bfloat16),
-    BFLOAT16_BUT_ATTENTION: (torch.bfloat16, torch.float32),
+    BFLOAT16_BUT_SCORES: (torch.bfloat16, torch.float32),
     "float16": (torch.float16, torch.float16),
 }
 _MASKED_IN_TRAINING = 0.15 * 0.8
@@ -42,7 +42,8 @@ _PAD = 1
 @dataclass(frozen=True)
 class _Layer:
     norm_attention: Norm
-    qkv: Linear
+    query_key: Linear
+    value: Linear
     extra_key_value: Tensor | None  # (2, n_heads, 1, head_width)
     out: Linear
     norm_feed_forward: Norm
@@ -59,9 +60,10 @@ class ESMEncoder:
         Arguments and tensors of the network.
     device : str, default="cpu"
         Where to run.
-    precision : {"float32", "bfloat16", BFLOAT16_BUT_ATTENTION, "float16"}, default="float32"
+    precision : {"float32", "bfloat16", BFLOAT16_BUT_SCORES, "float16"}, default="float32"
         Type of weights and of what the layers compute in. The residual stream, layer norms and the
-        states that are returned are float32.
+        states that are returned are float32; with BFLOAT16_BUT_SCORES queries, keys and attention
+        are, too.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class ESMEncoder:
         self.info = info
         self.n_layers, self.width, self.n_heads = info.n_layers, info.width, info.n_heads
         self.device = torch.device(device)
-        self.dtype, self._attention = _DTYPES[precision]
+        self.dtype, self._scores = _DTYPES[precision]
         self.lock: AbstractContextManager[Any] = threading.RLock()
         self._tensors = checkpoint.tensors
         self._token_dropout = checkpoint.token_dropout
@@ -84,7 +86,7 @@ class ESMEncoder:
         # In float32 the two halves of a head that are rotated against each other are interleaved,
         # so that the rotation is one complex product in place; attention does not see the order.
         on_cpu = self.device.type == "cpu"
-        self._interleaved = self._rotary and self._attention == torch.float32 and on_cpu
+        self._interleaved = self._rotary and self._scores == torch.float32 and on_cpu
         self._positions = torch.empty(0, 0)
         self._load()
 
@@ -118,38 +120,35 @@ class ESMEncoder:
     def _required_norm(self, name: str) -> Norm:
         return Norm(self._float(f"{name}.weight"), self._float(f"{name}.bias"), self._epsilon)
 
-    def _linear(
-        self, weights: Sequence[Tensor], biases: Sequence[Tensor], dtype: torch.dtype
-    ) -> Linear:
-        weight = torch.cat(list(weights)) if len(weights) > 1 else weights[0]
-        bias = torch.cat(list(biases)) if len(biases) > 1 else biases[0]
+    def _linear(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Linear:
         return Linear(
             weight.to(self.device, dtype).contiguous(),
             bias.to(self.device, dtype).contiguous(),
             has_onednn(self.device.type, dtype),
         )
 
-    def _named_linear(self, name: str, dtype: torch.dtype) -> Linear:
+    def _named_linear(self, name: str) -> Linear:
         weight, bias = self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"]
-        return self._linear([weight], [bias], dtype)
+        return self._linear(weight, bias, self.dtype)
 
     def _layer(self, prefix: str) -> _Layer:
         weights, biases = [], []
-        for name in ("q_proj", "k_proj", "v_proj"):
+        for name in ("q_proj", "k_proj"):
             weight = self._tensors[f"{prefix}self_attn.{name}.weight"]
             bias = self._tensors[f"{prefix}self_attn.{name}.bias"]
-            if self._interleaved and name != "v_proj":
+            if self._interleaved:
                 weight, bias = weight[self._interleaving], bias[self._interleaving]
             weights.append(weight)
             biases.append(bias)
         return _Layer(
             norm_attention=self._required_norm(f"{prefix}self_attn_layer_norm"),
-            qkv=self._linear(weights, biases, self._attention),
+            query_key=self._linear(torch.cat(weights), torch.cat(biases), self._scores),
+            value=self._named_linear(f"{prefix}self_attn.v_proj"),
             extra_key_value=self._extra_key_value(prefix),
-            out=self._named_linear(f"{prefix}self_attn.out_proj", self._attention),
+            out=self._named_linear(f"{prefix}self_attn.out_proj"),
             norm_feed_forward=self._required_norm(f"{prefix}final_layer_norm"),
-            expand=self._named_linear(f"{prefix}fc1", self.dtype),
-            contract=self._named_linear(f"{prefix}fc2", self.dtype),
+            expand=self._named_linear(f"{prefix}fc1"),
+            contract=self._named_linear(f"{prefix}fc2"),
         )
 
     @property
@@ -163,7 +162,7 @@ class ESMEncoder:
         if f"{prefix}self_attn.bias_k" not in self._tensors:
             return None
         pair = [self._float(f"{prefix}self_attn.bias_{x}").view(-1) for x in "kv"]
-        return torch.stack(pair).view(2, self.n_heads, 1, -1).to(self._attention)
+        return torch.stack(pair).view(2, self.n_heads, 1, -1).to(self._scores)
 
     # Tokens and positions ----------------------------------------------------------------------
 
@@ -265,26 +264,30 @@ class ESMEncoder:
             return x
         return self._norm_after(x, x, self._statistics(len(x)))
 
-    def _normalised(self, norm: Norm, x: Tensor, dtype: torch.dtype) -> Tensor:
+    def _normalised(self, norm: Norm, x: Tensor) -> Tensor:
         out = self._workspace("normalised", len(x), self.width, torch.float32)
-        norm(x, out, self._statistics(len(x)))
-        if dtype == torch.float32:
-            return out
-        reduced = self._workspace("reduced", len(x), self.width, dtype)
-        return reduced.copy_(out)
+        return norm(x, out, self._statistics(len(x)))
+
+    def _in(self, dtype: torch.dtype, x: Tensor) -> Tensor:
+        if x.dtype == dtype:
+            return x
+        return self._workspace(f"in {dtype}", len(x), self.width, dtype).copy_(x)
 
     def _attend(
         self, layer: _Layer, x: Tensor, rotation: Tensor | None, groups: list[tuple[int, int, int]]
     ) -> None:
         rows, width, heads = len(x), self.width, self.n_heads
-        h = self._normalised(layer.norm_attention, x, self._attention)
-        qkv = layer.qkv(h, self._workspace("qkv", rows, 3 * width, self._attention))
+        h = self._in(self._scores, self._normalised(layer.norm_attention, x))
+        query_key = layer.query_key(h, self._workspace("qk", rows, 2 * width, self._scores))
         if rotation is not None:
-            self._rotate(qkv[: len(rotation)], rotation)
-        mixed = self._workspace("mixed", rows, width, self._attention)
+            self._rotate(query_key[: len(rotation)], rotation)
+        value = layer.value(self._in(self.dtype, h), self._workspace("v", rows, width, self.dtype))
+        value = self._in(self._scores, value)
+        mixed = self._workspace("mixed", rows, width, self.dtype)
         for start, number, length in groups:
             stop = start + number * length
-            q, k, v = qkv[start:stop].view(number, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
+            q, k = query_key[start:stop].view(number, length, 2, heads, -1).permute(2, 0, 3, 1, 4)
+            v = value[start:stop].view(number, length, heads, -1).transpose(1, 2)
             if layer.extra_key_value is not None:
                 extra = layer.extra_key_value[:, None].expand(-1, number, -1, -1, -1)
                 k, v = torch.cat([k, extra[0]], dim=2), torch.cat([v, extra[1]], dim=2)
@@ -293,14 +296,14 @@ class ESMEncoder:
         mixed[stop:].zero_()
         self._add(layer.out, mixed, x)
 
-    def _rotate(self, qkv: Tensor, rotation: Tensor) -> None:
+    def _rotate(self, query_key: Tensor, rotation: Tensor) -> None:
         half = self.width // self.n_heads // 2
         if self._interleaved:
-            pairs = qkv[:, : 2 * self.width].unflatten(1, (2 * self.n_heads, half, 2))
+            pairs = query_key.unflatten(1, (2 * self.n_heads, half, 2))
             torch.view_as_complex(pairs).mul_(rotation[:, None])
             return
-        first, second = qkv[:, : 2 * self.width].unflatten(1, (2 * self.n_heads, 2, half)).unbind(2)
-        cosine, sine = rotation.to(self._attention).unbind(1)
+        first, second = query_key.unflatten(1, (2 * self.n_heads, 2, half)).unbind(2)
+        cosine, sine = rotation.to(self._scores).unbind(1)
         cosine, sine = cosine[:, None], sine[:, None]
         rotated = first * cosine - second * sine
         second.mul_(cosine).add_(first * sine)
@@ -308,11 +311,11 @@ class ESMEncoder:
 
     def _add(self, projection: Linear, h: Tensor, x: Tensor) -> None:
         """Add ``projection(h)`` to the residual stream in place."""
-        out = self._workspace(f"delta {h.dtype}", len(x), self.width, h.dtype)
+        out = self._workspace("delta", len(x), self.width, h.dtype)
         x.add_(projection(h, out))
 
     def _feed_forward(self, layer: _Layer, x: Tensor) -> None:
-        h = self._normalised(layer.norm_feed_forward, x, self.dtype)
+        h = self._in(self.dtype, self._normalised(layer.norm_feed_forward, x))
         wide = self._workspace("wide", len(x), len(layer.expand.weight), self.dtype)
         self._add(layer.contract, layer.expand(h, wide, activate=True), x)
 

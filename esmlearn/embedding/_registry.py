@@ -130,7 +130,7 @@ class Family(ABC):
     def load(self, path: Path, *, device: str, precision: str) -> Encoder:
         """Return the model, ready to run on `device`.
 
-        `precision` is ``"float32"``, ``"bfloat16"``, ``"float16"`` or `BFLOAT16_BUT_ATTENTION`.
+        `precision` is ``"float32"``, ``"bfloat16"``, ``"float16"`` or `BFLOAT16_BUT_SCORES`.
         """
 
 

@@ -17,7 +17,7 @@ from esmlearn.embedding._batching import windows
 from esmlearn.embedding._collect import Collector, Part, Pending
 from esmlearn.embedding._identity import identify
 from esmlearn.embedding._registry import Encoder, Source, families
-from esmlearn.embedding._settings import BFLOAT16_BUT_ATTENTION, Settings
+from esmlearn.embedding._settings import BFLOAT16_BUT_SCORES, Settings
 from esmlearn.exceptions import CheckpointError, DataError, EngineError
 
 logger = logging.getLogger(__name__)
@@ -51,8 +51,8 @@ def resolve_precision(precision: str, device: str) -> str:
     """Return the precision that is meant by a name on a device."""
     has_amx = device == "cpu" and torch.cpu._is_amx_tile_supported()
     if precision == "bfloat16" and device == "cpu" and not has_amx:
-        # bfloat16 gains little here, and attention, whose scores amplify rounding, nearly nothing
-        return BFLOAT16_BUT_ATTENTION
+        # attention gains nearly nothing by bfloat16 here, and its scores amplify rounding
+        return BFLOAT16_BUT_SCORES
     if precision != "auto":
         return precision
     if device.startswith("cuda"):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 #: A precision as it is resolved, not one to ask for: it is part of a fingerprint, and what workers
 #: on other processors compute in.
-BFLOAT16_BUT_ATTENTION = "bfloat16, attention in float32"
+BFLOAT16_BUT_SCORES = "bfloat16, scores in float32"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from esmlearn.embedding._operations import Linear, has_onednn
 from esmlearn.embedding._registry import resolve_model
 from esmlearn.embedding._runtime import resolve_precision
-from esmlearn.embedding._settings import BFLOAT16_BUT_ATTENTION
+from esmlearn.embedding._settings import BFLOAT16_BUT_SCORES
 from tests._proteins import random_protein
 from tests.embedding.conftest import ARCHITECTURES
 
@@ -90,7 +90,7 @@ def test_float32_does_not_depend_on_the_neighbours(architecture, checkpoints, pr
         np.testing.assert_allclose(ours, alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", BFLOAT16_BUT_ATTENTION, "float16"])
+@pytest.mark.parametrize("precision", ["bfloat16", BFLOAT16_BUT_SCORES, "float16"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_reduced_precision_points_the_same_way(architecture, precision, checkpoints, proteins):
     exact = encode(load(checkpoints[architecture]), proteins, [3])[0]
@@ -101,19 +101,19 @@ def test_reduced_precision_points_the_same_way(architecture, precision, checkpoi
         assert cosine > 0.999
 
 
-def test_attention_in_float32_keeps_sharp_attention(checkpoint, proteins):
+def test_scores_in_float32_keep_sharp_attention(checkpoint, proteins):
     def pooled(precision):
         encoder = load(checkpoint, precision)
         for layer in encoder._layers:  # queries and keys of another size make scores far apart
-            for values in (layer.qkv.weight, layer.qkv.bias):
-                values[: 2 * encoder.width] *= 6
+            for values in (layer.query_key.weight, layer.query_key.bias):
+                values *= 6
         (states,) = encode(encoder, proteins, [encoder.n_layers])
         return torch.stack([s.mean(0) for s in states])
 
     exact = pooled("float32")
     reduced, mixed = (
         1 - torch.nn.functional.cosine_similarity(pooled(p), exact).min().item()
-        for p in ("bfloat16", BFLOAT16_BUT_ATTENTION)
+        for p in ("bfloat16", BFLOAT16_BUT_SCORES)
     )
     assert mixed < reduced / 3
 
@@ -123,7 +123,7 @@ def test_attention_in_float32_keeps_sharp_attention(checkpoint, proteins):
     [
         ("float32", False, "float32"),
         ("auto", False, "float32"),
-        ("bfloat16", False, BFLOAT16_BUT_ATTENTION),
+        ("bfloat16", False, BFLOAT16_BUT_SCORES),
         ("auto", True, "bfloat16"),
         ("bfloat16", True, "bfloat16"),
     ],
