@@ -15,7 +15,6 @@ import hashlib
 import json
 import logging
 import os
-import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
 from importlib import metadata
@@ -28,6 +27,7 @@ from esmlearn._version import __version__
 from esmlearn.exceptions import CheckpointError, DataError
 from esmlearn.utils._optional import import_optional
 from esmlearn.utils._paths import atomic_write
+from esmlearn.utils._warn import warn
 
 __all__ = ["TRUSTED_TYPES", "file_digest", "load", "read_metadata", "save"]
 
@@ -386,11 +386,9 @@ def _warn_versions(path: Any, about: dict[str, Any]) -> None:
             f"{name} {saved} ({found} is here)" for name, (saved, found) in other.items()
         )
         wanted = " ".join(f'"{name}=={saved}"' for name, (saved, _) in other.items())
-        warnings.warn(
+        warn(
             f"{path} was saved with {told}: predictions may differ. To be sure: python -m pip "
             f"install {wanted}",
-            UserWarning,
-            stacklevel=3,
         )
 
 

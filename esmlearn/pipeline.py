@@ -1,7 +1,6 @@
 """A Pipeline that keeps a validation part of real rows for the early stopping of its last step."""
 
 import sys
-import warnings
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from sklearn.utils.validation import _check_method_params
 
 from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.utils._sequences import is_sequence_like
+from esmlearn.utils._warn import warn
 
 __all__ = ["Pipeline", "make_pipeline"]
 
@@ -315,12 +315,10 @@ def _fit_with_validation(final: Any, fit: _LastFit) -> None:
         params.setdefault("sample_weight_val", fit.params_val["sample_weight"])
     final.fit(fit.X, fit.y, X_val=fit.X_val, y_val=fit.y_val, **params)
     if getattr(final, "do_early_stopping_", True) is False:
-        warnings.warn(
+        warn(
             f"{type(final).__name__} did not use the validation part, because its early_stopping "
             f"is {final.early_stopping!r} ('auto' means off for up to 10,000 rows). Set "
             f"early_stopping=True, or validation=None to train on every row.",
-            UserWarning,
-            stacklevel=4,
         )
 
 

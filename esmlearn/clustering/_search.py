@@ -1,6 +1,5 @@
 """Choose an engine and search proteins against proteins."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from esmlearn.clustering._mmseqs import MMseqs
 from esmlearn.clustering._nodes import canonical_sequences
 from esmlearn.clustering._programs import find_program, program_version, usable_program
 from esmlearn.exceptions import DataError
+from esmlearn.utils._warn import warn
 
 # Up to here exact search takes a few seconds on one core, less than MMseqs2 needs to start; it
 # finds everything and gives the same result on every machine.
@@ -70,11 +70,9 @@ def choose_engine(engine: str, *, cells: float) -> Engine:
             return _ENGINES["diamond"](cells)
         broken = find_program("diamond")
         if broken is not None:
-            warnings.warn(
+            warn(
                 f"{broken} does not run, so that engine='auto' stands for MMseqs2. Repair it, take "
                 f"it off PATH, or pass engine='mmseqs'.",
-                UserWarning,
-                stacklevel=2,
             )
         return MMseqs()
     if engine not in _ENGINES:

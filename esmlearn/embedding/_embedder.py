@@ -1,7 +1,6 @@
 """ESMEmbedder: protein sequences in, vectors out, as scikit-learn does it."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from hashlib import blake2b
@@ -25,6 +24,7 @@ from esmlearn.embedding._member import Member, join, resolve_members
 from esmlearn.embedding._request import Request
 from esmlearn.exceptions import DataError
 from esmlearn.utils._sequences import is_nucleic
+from esmlearn.utils._warn import warn
 
 
 class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -294,9 +294,7 @@ def _warn_of_nucleic(sequences: Sequence[str]) -> None:
     if not all(map(is_nucleic, sequences)) or sum(map(len, sequences)) < 100:
         return
     if len(set().union(*sequences)) > 2:
-        warnings.warn(
+        warn(
             f"All sequences have only the letters A C G T U N (such as {sequences[0][:30]!r}); "
             f"this looks like DNA or RNA, and proteins are expected. Translate them first.",
-            UserWarning,
-            stacklevel=3,
         )

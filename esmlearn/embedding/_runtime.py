@@ -2,7 +2,6 @@
 
 import logging
 import platform
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from esmlearn.embedding._identity import identify
 from esmlearn.embedding._registry import Encoder, Source, families
 from esmlearn.embedding._settings import BFLOAT16_BUT_SCORES, Settings
 from esmlearn.exceptions import CheckpointError, DataError, EngineError
+from esmlearn.utils._warn import warn
 
 logger = logging.getLogger(__name__)
 
@@ -172,9 +172,8 @@ def _halve(budget: int, *, alone: bool, length: int, error: BaseException) -> in
             f"Memory does not hold a single sequence of {length} tokens. Use a smaller model, "
             f"long_sequences='window', precision='bfloat16' or device='cpu'."
         ) from error
-    warnings.warn(
+    warn(
         f"Out of memory with {budget} tokens at once; going on with {budget // 2}. Pass "
         f"batch_residues={budget // 2} to begin there.",
-        stacklevel=2,
     )
     return budget // 2

@@ -1,6 +1,5 @@
 """Scorers for grids and cross-validation that see the rare regions."""
 
-import warnings
 from collections.abc import Callable
 from numbers import Real
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from esmlearn.metrics._regions import (
 )
 from esmlearn.metrics._relevance import relevance_weighted_rmse, sera, spearman, utility_f1
 from esmlearn.over_sampling import TargetRegions
+from esmlearn.utils._warn import warn
 
 _WORST_ERROR = 1e30  # finite, so that means and ranks over folds stay defined
 
@@ -257,10 +257,9 @@ def _finite_score(y_true: NDArray, y_pred: NDArray, *, metric: str, **options: A
                 _warn_without_relevance(y_true, metric, asked)
             return value
         problem = "too large for their error to be a number"
-    warnings.warn(
+    warn(
         f"Some predictions are {problem}; {metric} gets its worst value.",
         RuntimeWarning,
-        stacklevel=2,
     )
     return _WORST_ERROR if about.is_error else about.worst
 
@@ -269,12 +268,11 @@ def _warn_without_relevance(y_true: NDArray, metric: str, asked: _Asked) -> None
     """Warn when no target has any relevance, so that every prediction scores the same."""
     if asked.regions.relevance(y_true).any():
         return
-    warnings.warn(
+    warn(
         f"None of {len(y_true)} targets is relevant, so {metric} is 0 whatever is predicted. Fit "
         "TargetRegions on more targets, with control_points or by another method, or set "
         "`zero_division`.",
         UndefinedMetricWarning,
-        stacklevel=3,
     )
 
 
@@ -285,10 +283,9 @@ def _warn_without_targets(y_true: NDArray, metric: str, asked: _Asked) -> None:
     if np.isin(found.of(np.asarray(y_true, dtype=np.float64)), chosen).any():
         return
     rule = "that of all regions with targets" if _METRICS[metric].is_error else "0"
-    warnings.warn(
+    warn(
         f"None of {len(y_true)} targets lies in the chosen regions {chosen.tolist()}, so {metric} "
         f"is not defined; it is taken to be {rule}. Split so that every fold holds some (see "
         "`stratify` of CDHitGroupSplitter), or set `zero_division`.",
         UndefinedMetricWarning,
-        stacklevel=3,
     )

@@ -1,6 +1,5 @@
 """From a homology graph to folds that cannot leak."""
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -23,6 +22,7 @@ from esmlearn.model_selection._drop import lost_rows, set_aside, settle
 from esmlearn.model_selection._fold_plan import FoldPlan
 from esmlearn.model_selection._rebalance import MAX_MOVED_SHARE, rebalance
 from esmlearn.model_selection._seam import SeamMover, Unevenness
+from esmlearn.utils._warn import warn
 
 # One tolerance of deviation weighs as much as 2 % of the training rows.
 LOSS_PER_DEVIATION = 0.02
@@ -132,12 +132,10 @@ class FoldPlanner:
     ) -> FoldPlan:
         """Return a plan that balances sizes alone, because balanced strata leave a part empty."""
         plan = self.plan(adjacency, counts.sum(axis=1, keepdims=True), purge)
-        warnings.warn(
+        warn(
             f"{counts.shape[1]} strata are too many for parts of "
             f"{_round(self.fractions * counts.sum())} rows; the parts are balanced by size alone. "
             f"Merge rare classes, or pass stratify=False.",
-            UserWarning,
-            stacklevel=2,
         )
         return plan
 

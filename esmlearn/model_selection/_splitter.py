@@ -1,6 +1,5 @@
 """K folds that no homology crosses."""
 
-import warnings
 from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any
@@ -16,6 +15,7 @@ from esmlearn.model_selection._fold_plan import FoldPlan
 from esmlearn.model_selection._plan import REMEDIES, FoldPlanner
 from esmlearn.model_selection._strata import Strata
 from esmlearn.model_selection._summary import Pair, summarize
+from esmlearn.utils._warn import warn
 
 FEW_TRAINING_ROWS = 0.5
 
@@ -311,4 +311,4 @@ def _check_training_parts(pairs: list[Pair], n_rows: list[int]) -> None:
         if not len(train):
             raise InsufficientComponentsError(message)
         if len(train) < FEW_TRAINING_ROWS * available:
-            warnings.warn(message, UserWarning, stacklevel=3)
+            warn(message)

@@ -1,6 +1,5 @@
 """What MLPRegressor and MLPClassifier share: parameters, rows, training and state."""
 
-import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from esmlearn.neural_network._rows import Part, all_rows, draw, split_rows
 from esmlearn.utils._finite import check_finite
 from esmlearn.utils._random import random_generator
 from esmlearn.utils._sequences import refuse_text
+from esmlearn.utils._warn import warn
 
 if TYPE_CHECKING:  # torch is imported by the first fit
     from esmlearn.neural_network._batches import Rows
@@ -304,12 +304,11 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
         missing = self.n_estimators - len(networks)
         self.interrupted_ = missing > 0 or any(network["interrupted"] for network in networks)
         if self.interrupted_:
-            warnings.warn(
+            warn(
                 f"the training was interrupted in network {len(networks)} of {self.n_estimators} "
                 f"after {len(networks[-1]['history'])} of at most {self.max_iter} epochs; the "
                 f"weights of epoch {networks[-1]['best_iter']} are kept.",
                 TrainingInterruptedWarning,
-                stacklevel=4,
             )
 
     def _outputs(self, X: Any) -> np.ndarray:

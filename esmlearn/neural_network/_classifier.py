@@ -1,6 +1,5 @@
 """MLPClassifier."""
 
-import warnings
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from sklearn.utils.validation import (
 
 from esmlearn.exceptions import DataError
 from esmlearn.neural_network._base import BaseMLP, Table, check_same_width
+from esmlearn.utils._warn import warn
 
 if TYPE_CHECKING:
     from esmlearn.neural_network._losses import RowLoss
@@ -270,11 +270,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         if not known.all():
             first = int(np.argmin(known))
-            warnings.warn(
+            warn(
                 f"{(~known).sum()} of {len(known)} validation rows are of a class that y does not "
                 f"have (first: y_val[{first}] is {str(y_val[first])!r}); they are left out.",
-                UserWarning,
-                stacklevel=3,
             )
         return X_val[known], np.searchsorted(self.classes_, y_val[known])
 

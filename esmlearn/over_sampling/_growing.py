@@ -1,6 +1,5 @@
 """What the samplers share that append rows to rare regions: how many, and the record of them."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from esmlearn.exceptions import DataError, ResamplingWarning
 from esmlearn.over_sampling._base import BaseRegionSampler, check_level
 from esmlearn.over_sampling._containers import stack_rows
 from esmlearn.over_sampling._delegate import Rows, Synthetic
+from esmlearn.utils._warn import warn
 
 
 class GrowingSampler(BaseRegionSampler):
@@ -27,11 +27,10 @@ class GrowingSampler(BaseRegionSampler):
         else:
             n_new = {r: self._rows_by_level(r) for r in np.flatnonzero(self.rare_).tolist()}
         if not n_new and not self._is_off:
-            warnings.warn(
+            warn(
                 "No region of the target is rare, so no rows were added. Name regions with rare= "
                 "or level=, or lower the threshold of TargetRegions.",
                 ResamplingWarning,
-                stacklevel=4,
             )
         self.sampling_strategy_ = {
             self._region_name(r): int(self.counts_[r] + n) for r, n in n_new.items()
@@ -64,11 +63,10 @@ class GrowingSampler(BaseRegionSampler):
     def _rows_by_percent(self, region: int, percent: Any) -> int:
         n_new = round(self.counts_[region] * percent / 100)
         if percent and self.counts_[region] and not n_new and not self._is_off:
-            warnings.warn(
+            warn(
                 f"level: {percent:g}% of {self._region_text(region)} is no row, so nothing was "
                 "added. 100 doubles the rows, 200 makes three times as many.",
                 ResamplingWarning,
-                stacklevel=6,
             )
         return n_new
 
@@ -108,7 +106,7 @@ class GrowingSampler(BaseRegionSampler):
         empty = [] if self._is_off else [r for r in regions if not self.counts_[r]]
         for region in empty:
             text = f"{self._region_text(region)}: it has no members, so nothing was added."
-            warnings.warn(text, ResamplingWarning, stacklevel=5)
+            warn(text, ResamplingWarning)
         return {region: ["it has no members, so nothing was added"] for region in empty}
 
     def _count_outside(self, synthetic: Synthetic, region: int) -> int:

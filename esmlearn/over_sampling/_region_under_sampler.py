@@ -1,6 +1,5 @@
 """RegionUnderSampler: remove rows where the target is dense."""
 
-import warnings
 from numbers import Real
 from typing import Any
 
@@ -13,6 +12,7 @@ from esmlearn.over_sampling._base import BaseRegionSampler, take_rows
 from esmlearn.over_sampling._delegate import Rows
 from esmlearn.over_sampling._regions import TargetRegions
 from esmlearn.utils._random import random_generator
+from esmlearn.utils._warn import warn
 
 
 class RegionUnderSampler(BaseRegionSampler):
@@ -101,10 +101,9 @@ class RegionUnderSampler(BaseRegionSampler):
         """How many rows stay in each dense region; sets `sampling_strategy_`."""
         dense = np.flatnonzero(~self.rare_ & (self.counts_ > 0)).tolist()
         if not dense:
-            warnings.warn(
+            warn(
                 "Every region of the target is rare, so no rows were removed.",
                 ResamplingWarning,
-                stacklevel=4,
             )
         kept = {r: max(1, round(int(self.counts_[r]) * self.keep / 100)) for r in dense}
         self.sampling_strategy_ = {self._region_name(r): n for r, n in kept.items()}

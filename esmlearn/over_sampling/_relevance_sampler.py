@@ -1,6 +1,5 @@
 """RelevanceSampler: draw rows by the relevance of their target (WERCS)."""
 
-import warnings
 from numbers import Real
 from typing import Any
 
@@ -13,6 +12,7 @@ from esmlearn.over_sampling._base import BaseRegionSampler, take_rows
 from esmlearn.over_sampling._delegate import Rows
 from esmlearn.over_sampling._regions import TargetRegions
 from esmlearn.utils._random import random_generator
+from esmlearn.utils._warn import warn
 
 
 class RelevanceSampler(BaseRegionSampler):
@@ -119,11 +119,10 @@ def _draw(
     """Draw rows with probabilities in proportion to their weights."""
     possible = int(np.count_nonzero(weights))
     if n and (not possible or (n > possible and not replace)):
-        warnings.warn(
+        warn(
             f"{n} rows were to be {'copied' if replace else 'removed'}; as the relevance of only "
             f"{possible} targets allows it, {possible} were.",
             ResamplingWarning,
-            stacklevel=5,
         )
         n = possible
     if not n:

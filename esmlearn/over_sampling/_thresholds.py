@@ -1,6 +1,5 @@
 """From which score on a row is called rare: chosen on rows that the classifier has not seen."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross
 
 from esmlearn.exceptions import ResamplingWarning
 from esmlearn.utils._random import random_generator
+from esmlearn.utils._warn import warn
 
 BREAK_EVEN = "break-even"
 
@@ -111,11 +111,10 @@ def threshold_splits(
         splits = list(StratifiedGroupKFold(**how).split(X, inside, groups))
         if all(np.ptp(inside[train].astype(int)) for train, _ in splits):
             return splits
-        warnings.warn(
+        warn(
             f"Region {region}: its members, or all other rows, are of too few families to "
             "leave one out, so its threshold is chosen on folds that tear families apart.",
             ResamplingWarning,
-            stacklevel=5,
         )
     return list(StratifiedKFold(**how).split(X, inside))
 

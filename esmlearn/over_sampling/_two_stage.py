@@ -1,6 +1,5 @@
 """TwoStageRegressor: first find the rare rows, then predict how rare they are."""
 
-import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -27,6 +26,7 @@ from esmlearn.over_sampling._thresholds import (
 )
 from esmlearn.utils._finite import check_finite
 from esmlearn.utils._random import random_generator, seed_unseeded
+from esmlearn.utils._warn import warn
 
 
 class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -246,12 +246,11 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             mask = check_region_numbers(self.rare, self.regions_.n_regions_)
         # With nothing but rare regions there would be no usual rows.
         if mask.all() or not mask.any():
-            warnings.warn(
+            warn(
                 f"{'All' if mask.all() else 'None'} of the regions of the target are rare, so one "
                 "regressor predicts all rows. Name the rare ones with rare=, or set the threshold "
                 "of TargetRegions.",
                 ResamplingWarning,
-                stacklevel=4,
             )
             return []
         return np.flatnonzero(mask).tolist()
@@ -259,11 +258,10 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     def _count(self, inside: NDArray, region: int) -> int:
         n_members, n_others = int(inside.sum()), int((~inside).sum())
         if min(n_members, n_others) < 2:
-            warnings.warn(
+            warn(
                 f"Region {region} has {n_members} members and there are {n_others} other rows; a "
                 "classifier needs at least 2 of each, so the region will not be predicted.",
                 ResamplingWarning,
-                stacklevel=4,
             )
         return min(n_members, n_others)
 

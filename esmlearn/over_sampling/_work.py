@@ -5,7 +5,6 @@ wants neighbours gets a smaller neighbourhood. Where a sampler fails or makes no
 takes its place. Every such case is warned about and recorded.
 """
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +25,7 @@ from esmlearn.over_sampling._delegate import (
 )
 from esmlearn.over_sampling._families import Partners
 from esmlearn.utils._random import random_generator
+from esmlearn.utils._warn import warn
 
 SHORTFALL = 0.05  # rounding (ADASYN) costs less than this
 
@@ -142,7 +142,7 @@ class Work:
 
     def _note(self, region: int, text: str) -> None:
         self.notes.setdefault(region, []).append(text)
-        warnings.warn(f"{self.names[region]}: {text}.", ResamplingWarning, stacklevel=5)
+        warn(f"{self.names[region]}: {text}.", ResamplingWarning)
 
     def _check_partners(self) -> None:
         """Record rows that found no partner in, or outside of, their family."""
