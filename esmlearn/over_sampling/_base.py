@@ -67,15 +67,15 @@ class BaseRegionSampler(BaseSampler):
         ----------
         X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
             Features.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, 1)
             Target.
 
         Returns
         -------
         X_resampled : same type as X, of shape (n_resampled, n_features)
             The resampled features.
-        y_resampled : same type as y, of shape (n_resampled,)
-            Their targets.
+        y_resampled : same type as y, of shape (n_resampled,) or (n_resampled, 1)
+            Their targets; a continuous target that is a column stays one.
         """
         return self._resample(X, y)
 
@@ -229,8 +229,10 @@ class BaseRegionSampler(BaseSampler):
             if self._y_was_binarized:
                 return label_binarize(names, classes=self.region_names_)
             return names
-        dtype = np.asarray(y).dtype
-        return target.astype(dtype) if dtype.kind == "f" or copies_only else target
+        given = np.asarray(y)
+        if given.dtype.kind == "f" or copies_only:
+            target = target.astype(given.dtype)
+        return target.reshape(-1, *given.shape[1:])  # a skorch net wants its target as a column
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

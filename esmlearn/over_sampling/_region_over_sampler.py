@@ -167,7 +167,7 @@ class RegionOverSampler(GrowingSampler):
         ----------
         X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
             Features.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, 1)
             Target.
         groups : array-like of shape (n_samples,), default=None
             Family of each row, needed unless ``families="any"``.
@@ -176,8 +176,9 @@ class RegionOverSampler(GrowingSampler):
         -------
         X_resampled : same type as X, of shape (n_samples + n_new, n_features)
             The original rows, then the new rows ordered by region.
-        y_resampled : same type as y, of shape (n_samples + n_new,)
-            Their targets; a whole-number continuous target becomes float64 if it is interpolated.
+        y_resampled : same type as y, of shape (n_samples + n_new,) or (n_samples + n_new, 1)
+            Their targets; a continuous target that is a column stays one, and one of whole numbers
+            becomes float64 if it is interpolated.
 
         Raises
         ------

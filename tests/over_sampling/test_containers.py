@@ -74,6 +74,16 @@ class TestContainers:
         X, y = data
         assert sampler.fit_resample(X, y.astype(dtype))[1].dtype == dtype
 
+    def test_a_target_in_a_column_stays_one(self, sampler, data):
+        """A skorch net compares a flat target with a column of outputs, each with each."""
+        X, y = data
+        expected = sampler.fit_resample(X, y)[1]
+        column = y[:, None]
+        for brought in (column, column.tolist(), pd.DataFrame(column), pl.DataFrame(column)):
+            given = sampler.fit_resample(X, brought)[1]
+            assert isinstance(given, type(brought))
+            assert_array_equal(np.asarray(given, dtype=y.dtype), expected[:, None])
+
     def test_feature_names_are_learned(self, sampler, data):
         X, y = data
         sampler.fit_resample(pd.DataFrame(X, columns=NAMES), y)
