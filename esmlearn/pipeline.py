@@ -171,6 +171,13 @@ class Pipeline(_ImblearnPipeline):
         self.train_indices_, self.validation_indices_ = train, held
         return self
 
+    def __getitem__(self, ind: Any) -> Any:
+        """Return a step, or part of the pipeline; it validates if the final step is in it."""
+        part = super().__getitem__(ind)
+        if isinstance(ind, slice) and part.steps and part.steps[-1] is self.steps[-1]:
+            part.validation = self.validation
+        return part
+
     def _fit(self, X: Any, y: Any = None, routed_params: Any = None, raw_params: Any = None) -> Any:
         """Fit all but the last step; what `fit_transform` and its like come through."""
         if self.validation is not None:

@@ -33,6 +33,7 @@ from esmlearn.clustering import count_searches, homology_graph
 from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.model_selection import CDHitGroupSplitter, CDHitShuffleSplit
 from esmlearn.neural_network import MLPClassifier, MLPRegressor
+from esmlearn.over_sampling import RegionOverSampler
 from esmlearn.pipeline import Pipeline, make_pipeline
 from esmlearn.utils._sequences import check_sequences
 from tests._proteins import make_families
@@ -282,6 +283,19 @@ def test_skorch_net_validates_on_the_given_rows_and_does_not_keep_them(table):
     assert len(losses) == 2
     assert losses[-1] == pytest.approx(mse, rel=1e-4)
     assert model[-1].train_split is net.train_split
+
+
+def test_a_target_in_a_column_may_be_resampled(table):
+    X, _, groups = table
+    y = X[:, 1:2] * 10
+    sampler = RegionOverSampler(regions=[10.0], rare=[1], random_state=0)
+    flat, column = (
+        make_pipeline(StandardScaler(), sampler, MLPRegressor(**FAST), validation=HOLDOUT)
+        .fit(X, target, validation__groups=groups)
+        .predict(X)
+        for target in (y.ravel(), y)
+    )
+    np.testing.assert_array_equal(column, flat[:, None])
 
 
 class Boosting(Recorder):
@@ -549,3 +563,15 @@ def test_a_family_that_cannot_be_parted_is_told_with_what_to_do():
         model.fit(family, np.arange(8.0))
     assert str(caught.value).startswith("validation=0.2: the sequences form 1 homology component")
     assert "validation=None" in str(caught.value)
+
+
+def test_a_slice_validates_if_it_ends_with_the_final_step(table):
+    X, _, groups = table
+    model = make_pipeline(StandardScaler(), PCA(2), MLPRegressor(**FAST), validation=HOLDOUT)
+    assert model[:-1].validation is None
+    assert model[1:2].validation is None
+    for kept in (model[:], model[1:], model[-2:]):
+        assert kept.validation is HOLDOUT
+        kept.fit(X, X[:, 1], validation__groups=groups)
+        assert len(kept.validation_indices_) > 0
+    assert model[-1] is model.named_steps["mlpregressor"] is model["mlpregressor"]

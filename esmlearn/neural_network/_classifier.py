@@ -265,7 +265,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         known = np.isin(y_val, self.classes_)
         if not known.any():
             raise DataError(
-                f"y_val has none of the classes of y, {list(self.classes_)}; expected labels of "
+                f"y_val has none of the classes of y, {self.classes_.tolist()}; expected labels of "
                 f"the same kind."
             )
         if not known.all():
