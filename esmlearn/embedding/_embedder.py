@@ -10,7 +10,6 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import (
     BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     _fit_context,
 )
@@ -20,14 +19,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from esmlearn.embedding._cache import EmbeddingCache
 from esmlearn.embedding._compute import Job
 from esmlearn.embedding._known import known_sequences
-from esmlearn.embedding._member import Member, join, resolve_members
+from esmlearn.embedding._member import Member, count_columns, join, resolve_members
 from esmlearn.embedding._request import Request
 from esmlearn.exceptions import DataError
 from esmlearn.utils._sequences import is_nucleic
 from esmlearn.utils._warn import warn
 
 
-class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class ESMEmbedder(TransformerMixin, BaseEstimator):
     """Represent proteins by the states of an ESM protein language model.
 
     A sequence is embedded once: vectors are cached on disk by what they are computed from (weights,
@@ -235,12 +234,32 @@ class ESMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         names = [self.ensemble, *(member.fingerprint for member in members)]
         return blake2b("|".join(names).encode(), digest_size=16).hexdigest()
 
-    @property
-    def _n_features_out(self) -> int:
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns; no model is fetched for it.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of object of shape (width,)
+            ``"esmembedder0"``, ``"esmembedder1"`` and so on.
+
+        Raises
+        ------
+        DataError
+            Without pooling, as there are no columns.
+        """
         if self.pooling is None:
-            raise AttributeError("Without pooling there are arrays per residue, not columns.")
-        widths = [member.width for member in resolve_members(self)]
-        return widths[0] if self.ensemble == "mean" else sum(widths)
+            raise DataError(
+                "pooling=None gives one array per protein and no columns that could have names; "
+                "expected a pooling. Set pooling='mean', or leave set_output at 'default'."
+            )
+        # no property that the mixin of scikit-learn could use: `dir` and displays would read it
+        prefix = type(self).__name__.lower()
+        return np.array([f"{prefix}{i}" for i in range(count_columns(self))], dtype=object)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -19,9 +19,13 @@ class BundledFamily(ESMFamily):
     )
     aliases = {}
 
-    def locate(self, name: str) -> Path:
+    def place(self, name: str) -> Path:
         """Return the file inside the package."""
         return Path(__file__).parent / "checkpoints" / f"{name}.pt"
+
+    def locate(self, name: str) -> Path:
+        """Return the same."""
+        return self.place(name)
 
     def recognises(self, path: Path) -> bool:
         """Leave files to the family whose format they have."""

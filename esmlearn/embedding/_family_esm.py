@@ -82,6 +82,12 @@ class ESMFamily(Family):
     models = tuple(describe_architecture(*row) for row in _TABLE)
     aliases = {"esm1v_t33_650M_UR90S": "esm1v_t33_650M_UR90S_1"}
 
+    def place(self, name: str) -> Path:
+        """Return the file in torch's hub folder."""
+        from esmlearn.embedding._weights import checkpoint_place
+
+        return checkpoint_place(name)
+
     def locate(self, name: str) -> Path:
         """Return the file in torch's hub folder, downloaded from fair-esm's address if missing."""
         from esmlearn.embedding._weights import fetch_checkpoint

@@ -13,7 +13,7 @@ from functools import lru_cache
 from hashlib import blake2b, file_digest
 from pathlib import Path
 
-from esmlearn.embedding._registry import ModelInfo, Source, families
+from esmlearn.embedding._registry import ModelInfo, Source, families, known_model, resolve_model
 from esmlearn.utils._paths import cache_directory
 
 
@@ -40,6 +40,16 @@ def identify(source: Source) -> Identity:
     key = "|".join([source.family.name, str(source.path), *map(str, stamp)])
     # part of the memo's key: tests and users move the cache between calls
     return _identify(key, source.family.name, source.path, cache_directory("embeddings"))
+
+
+def describe_without_fetching(model: str | os.PathLike[str]) -> ModelInfo:
+    """Return the description of a checkpoint or, where it is not there yet, of its name."""
+    known = known_model(model)
+    if known is not None:
+        place = families()[known.family].place(known.name)
+        if place is None or not place.is_file():
+            return known
+    return identify(resolve_model(model)).info
 
 
 @lru_cache(maxsize=32)

@@ -11,7 +11,7 @@ import numpy as np
 
 from esmlearn.embedding._cache import EmbeddingCache
 from esmlearn.embedding._compute import Job
-from esmlearn.embedding._identity import identify
+from esmlearn.embedding._identity import describe_without_fetching, identify
 from esmlearn.embedding._registry import ModelInfo, Source, resolve_model
 from esmlearn.embedding._settings import Settings
 from esmlearn.exceptions import DataError
@@ -33,8 +33,7 @@ class Member:
         self.layers = resolve_layers(embedder.layer, self.info)
         self.pooling, self.policy = embedder.pooling, embedder.long_sequences
         self.device, self.precision = embedder.device, embedder.precision
-        per_layer = self.info.width * (2 if self.pooling == "mean+std" else 1)
-        self.width = len(self.layers) * per_layer
+        self.width = _width(embedder, self.info)
 
     @property
     def longest(self) -> int | None:
@@ -100,17 +99,33 @@ class Member:
 
 def resolve_members(embedder: "ESMEmbedder") -> list[Member]:
     """Return the models of an embedder, or say why they cannot be used together."""
-    given = embedder.model
-    models = [given] if isinstance(given, str | os.PathLike) else list(given)
-    if not models:
-        raise DataError("model is an empty list; expected at least one model.")
-    members = [Member(embedder, resolve_model(model)) for model in models]
+    members = [Member(embedder, resolve_model(model)) for model in _models_of(embedder)]
     if embedder.ensemble == "mean" and len({member.width for member in members}) > 1:
         widths = ", ".join(f"{m.info.name}: {m.width}" for m in members)
         raise DataError(
             f"ensemble='mean' needs models of one width, got {widths}. Use 'concatenate'."
         )
     return members
+
+
+def count_columns(embedder: "ESMEmbedder") -> int:
+    """Return the width of an embedder's vectors; no model is fetched for it."""
+    models = _models_of(embedder)
+    widths = [_width(embedder, describe_without_fetching(model)) for model in models]
+    return widths[0] if embedder.ensemble == "mean" else sum(widths)
+
+
+def _models_of(embedder: "ESMEmbedder") -> list[str | os.PathLike[str]]:
+    given = embedder.model
+    models = [given] if isinstance(given, str | os.PathLike) else list(given)
+    if not models:
+        raise DataError("model is an empty list; expected at least one model.")
+    return models
+
+
+def _width(embedder: "ESMEmbedder", info: ModelInfo) -> int:
+    per_layer = info.width * (2 if embedder.pooling == "mean+std" else 1)
+    return len(resolve_layers(embedder.layer, info)) * per_layer
 
 
 def resolve_layers(layer: int | Sequence[int], info: ModelInfo) -> tuple[int, ...]:

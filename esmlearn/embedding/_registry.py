@@ -118,6 +118,10 @@ class Family(ABC):
     def locate(self, name: str) -> Path:
         """Return the checkpoint of a named model, downloading it where it is not there yet."""
 
+    def place(self, name: str) -> Path | None:
+        """Return where a named model's checkpoint lies or will lie, if that can be foreseen."""
+        return None
+
     @abstractmethod
     def recognises(self, path: Path) -> bool:
         """Tell whether a file is a checkpoint of this family, without loading its weights."""
@@ -198,12 +202,16 @@ def model_info(model: str | os.PathLike[str]) -> ModelInfo:
     >>> info.n_layers, info.width, info.max_residues
     (33, 1280, 1022)
     """
-    name = _resolve_alias(os.fspath(model))
-    known = _known_models()
-    if name in known:
-        return known[name]
+    known = known_model(model)
+    if known is not None:
+        return known
     source = resolve_model(model)
     return source.family.describe(source.path)
+
+
+def known_model(model: str | os.PathLike[str]) -> ModelInfo | None:
+    """Return what is known of a model by its name; None if it is no name."""
+    return _known_models().get(_resolve_alias(os.fspath(model)))
 
 
 def resolve_model(model: str | os.PathLike[str]) -> Source:

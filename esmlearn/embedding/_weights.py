@@ -87,9 +87,14 @@ def _import_fair_esm() -> Any:
     return esm
 
 
+def checkpoint_place(name: str) -> Path:
+    """Return where in torch's hub folder the file of a released model belongs."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / f"{name}.pt"
+
+
 def fetch_checkpoint(name: str) -> Path:
     """Return the file of a released model in torch's hub folder, downloading it if missing."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / f"{name}.pt"
+    path = checkpoint_place(name)
     if path.is_file():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)

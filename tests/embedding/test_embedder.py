@@ -18,7 +18,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from esmlearn.embedding import EmbeddingCache, ESMEmbedder, _runtime, model_info
+from esmlearn.embedding import ESM1V_ENSEMBLE, EmbeddingCache, ESMEmbedder, _runtime, model_info
 from esmlearn.exceptions import CheckpointError, DataError, EngineError
 from tests._proteins import random_protein
 from tests.embedding.conftest import ARCHITECTURES
@@ -199,6 +199,31 @@ def test_feature_names_and_set_output(embedder, proteins):
     assert table.shape == (len(proteins), 32)
     assert list(table.columns[:2]) == ["esmembedder0", "esmembedder1"]
     assert len(embedder.get_feature_names_out()) == 32
+
+
+def test_looking_at_an_embedder_fetches_nothing(monkeypatch, tmp_path, private_cache):
+    """Notebooks and tab completion read attributes and column names of what is on display."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: pytest.fail("fetched"))
+    embedder = ESMEmbedder("esm1v_t33_650M_UR90S_1")
+    assert "transform" in dir(embedder)
+    assert "esmembedder0" in embedder._repr_html_()
+    assert len(embedder.get_feature_names_out()) == 1280
+    assert len(ESMEmbedder(ESM1V_ENSEMBLE, pooling="mean+std").get_feature_names_out()) == 12800
+    for unusable in (ESMEmbedder("no such model"), ESMEmbedder(layer=99)):
+        assert "transform" in dir(unusable)
+        assert "ESMEmbedder" in unusable._repr_html_()
+    assert not list(private_cache.iterdir())
+
+
+def test_there_are_no_column_names_without_pooling(checkpoint, proteins):
+    embedder = ESMEmbedder(checkpoint, pooling=None).fit(proteins)
+    for act in (
+        embedder.get_feature_names_out,
+        lambda: clone(embedder).set_output(transform="pandas").transform(proteins),
+    ):
+        with pytest.raises(DataError, match=r"pooling=None gives .* Set pooling='mean'"):
+            act()
 
 
 def test_transform_needs_no_fit_and_checks_parameters(checkpoint):
