@@ -78,7 +78,13 @@ class DenseWeightRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.bandwidth = bandwidth
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> "DenseWeightRegressor":
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> "DenseWeightRegressor":
         """Weight the rows by their targets, and fit the regressor.
 
         Parameters
@@ -87,9 +93,11 @@ class DenseWeightRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             Features.
         y : array-like of shape (n_samples,)
             Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights that are multiplied with those of the targets. The density of the targets
+            counts each row once.
         **fit_params : dict
-            Further parameters of the regressor's `fit`; `sample_weight` is multiplied with the
-            weights of the targets.
+            Further parameters of the regressor's `fit`.
 
         Returns
         -------
@@ -120,9 +128,8 @@ class DenseWeightRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             )
         self.regions_ = TargetRegions("density", bandwidth=self.bandwidth).fit(y)
         weights = self.regions_.weights(y, alpha=self.alpha)
-        given = fit_params.pop("sample_weight", None)
-        if given is not None:
-            weights = weights * _check_sample_weight(given, X, ensure_non_negative=True)
+        if sample_weight is not None:
+            weights = weights * _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         self.regressor_.fit(X, y, sample_weight=weights, **fit_params)
         return self
 

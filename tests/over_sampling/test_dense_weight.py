@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn import config_context
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsRegressor
@@ -64,3 +65,15 @@ def test_given_weights_are_multiplied(data):
     expected = Ridge().fit(X, y, sample_weight=weights).predict(X)
     found = DenseWeightRegressor(Ridge()).fit(X, y, sample_weight=given).predict(X)
     assert_allclose(found, expected)
+
+
+def test_a_search_passes_sample_weights_on(data):
+    X, y = data
+    weight = np.random.default_rng(0).uniform(0, 2, len(X))
+    with config_context(enable_metadata_routing=True):
+        model = DenseWeightRegressor().set_fit_request(sample_weight=True)
+        model = model.set_score_request(sample_weight=False)
+        search = GridSearchCV(model, {"alpha": [0.5]}, cv=2).fit(X, y, sample_weight=weight)
+    expected = DenseWeightRegressor(alpha=0.5).fit(X, y, sample_weight=weight).predict(X)
+    assert_array_equal(search.predict(X), expected)
+    assert not np.array_equal(expected, DenseWeightRegressor(alpha=0.5).fit(X, y).predict(X))
