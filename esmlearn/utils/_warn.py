@@ -5,6 +5,8 @@ import warnings
 
 # Whose functions call esmlearn's between the user's line and the reason.
 _BETWEEN = {"esmlearn", "imblearn", "sklearn", "joblib"}
+# In a worker there is no line of the user; esmlearn's own says most.
+_WORKERS = {"multiprocessing", "threading", "concurrent"}
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
@@ -20,7 +22,8 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _package(frame.f_globals) in _BETWEEN:
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    in_worker = _package(frame.f_globals) in _WORKERS
+    warnings.warn(message, category, stacklevel=2 if in_worker else level)
 
 
 def _package(module: dict[str, object]) -> str:

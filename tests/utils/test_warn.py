@@ -1,3 +1,6 @@
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
@@ -53,3 +56,9 @@ def test_a_pipeline_in_a_function_names_that_function():
     with pytest.warns(ResamplingWarning, match="neighbours") as caught:
         _fit(RegionOverSampler(regions=[80.0], rare=[1]))
     assert [warning.lineno for warning in caught] == [_fit.__code__.co_firstlineno + 1]
+
+
+def test_a_worker_names_what_warned():
+    with pytest.warns(ResamplingWarning, match="neighbours") as caught, ThreadPool(1) as pool:
+        pool.apply(RegionOverSampler(regions=[80.0], rare=[1]).fit_resample, (X, Y))
+    assert [Path(warning.filename).name for warning in caught] == ["_work.py"]
