@@ -170,7 +170,7 @@ class CDHitShuffleSplit(PlannedSplitter):
     def _test_fraction(self, n_rows: int) -> float:
         fraction = self.test_size / n_rows if isinstance(self.test_size, Integral) else None
         if fraction is None:
-            return float(self.test_size)
+            return max(float(self.test_size), 1 / n_rows)  # a part is never less than a row
         if fraction >= 1:
             raise DataError(
                 f"test_size is {self.test_size} of {n_rows} rows; expected fewer than there are."

@@ -572,3 +572,10 @@ def test_the_tolerances_say_how_even_folds_are_to_be(mode):
         unused[tolerance] = sum(63 - len(train) - len(test) for train, test in pairs)
         assert max(len(test) for _, test in pairs) <= (1 + tolerance) * 21
     assert unused[0.5] == 0 < unused[0.01]
+
+
+@pytest.mark.parametrize("n_rows", [2, 3, 4])
+def test_a_share_of_less_than_a_row_is_one_row(n_rows):
+    sequences, _ = make_families(n_rows, 1, seed=0)
+    ((train, test),) = CDHitShuffleSplit(1, test_size=0.1).split(sequences, np.arange(n_rows))
+    assert (len(train), len(test)) == (n_rows - 1, 1)
