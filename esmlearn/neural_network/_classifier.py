@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 
 from esmlearn.exceptions import DataError
 from esmlearn.neural_network._base import BaseMLP, Table, check_same_width
+from esmlearn.utils._targets import check_no_missing_class
 from esmlearn.utils._warn import warn
 
 if TYPE_CHECKING:
@@ -234,6 +235,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
+        check_no_missing_class(y)
         y = _check_y(y, multi_output=True, estimator=self)
         check_classification_targets(y)
         check_consistent_length(X, y)
@@ -247,8 +249,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             np.array_equal(self.classes_, classes) and multilabel == self.multilabel_
         ):
             raise DataError(
-                f"warm_start=True goes on with the classes {list(self.classes_)}, but y has "
-                f"{list(classes)}; expected the same. Set warm_start=False to start anew."
+                f"warm_start=True goes on with the classes {self.classes_.tolist()}, but y has "
+                f"{classes.tolist()}; expected the same. Set warm_start=False to start anew."
             )
         self.classes_: np.ndarray = classes
         self.multilabel_: bool = multilabel
@@ -256,6 +258,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _read_validation(self, X_val: np.ndarray, y_val: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the validation rows whose class is among those to learn."""
+        check_no_missing_class(y_val, "y_val")
         if self.multilabel_:
             y_val = _check_y(y_val, multi_output=True, estimator=self)
             check_consistent_length(X_val, y_val)

@@ -4,7 +4,6 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from imblearn.base import BaseSampler
 from imblearn.utils import check_target_type
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +21,7 @@ from esmlearn.over_sampling._regions import TargetRegions, make_regions
 from esmlearn.over_sampling._target import as_numeric_column, check_continuous_target, is_continuous
 from esmlearn.utils._finite import check_finite
 from esmlearn.utils._sequences import refuse_text
+from esmlearn.utils._targets import check_no_missing_class
 
 
 class BaseRegionSampler(BaseSampler):
@@ -144,7 +144,7 @@ class BaseRegionSampler(BaseSampler):
         return Rows(features, target, labels)
 
     def _read_classes(self, X: Any, y: Any) -> Rows:
-        _check_no_missing_class(y)
+        check_no_missing_class(y)
         column, self._y_was_binarized = check_target_type(y, indicate_one_vs_all=True)
         column = column_or_1d(column)
         check_consistent_length(X, column)
@@ -238,14 +238,6 @@ class BaseRegionSampler(BaseSampler):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _check_no_missing_class(y: Any) -> None:
-    values = np.asarray(y)
-    missing = np.flatnonzero(pd.isna(values).reshape(len(values), -1).any(axis=1))
-    if missing.size:
-        i = int(missing[0])
-        raise DataError(f"y[{i}] is {values[i]}: the class of every row must be known.")
 
 
 def _is_finite_number(text: str) -> bool:

@@ -1,9 +1,13 @@
-"""Tell measurements from classes."""
+"""Tell measurements from classes, and find rows without a class."""
 
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
+
+from esmlearn.exceptions import DataError
 
 # A number with more distinct values than this is a measurement, even where all values are whole.
 MAX_NUMERIC_CLASSES = 20
@@ -19,3 +23,17 @@ def is_continuous(y: NDArray[Any]) -> bool:
     if y.dtype.kind == "f" and not np.equal(np.mod(y, 1), 0).all():
         return True
     return len(np.unique(y)) > MAX_NUMERIC_CLASSES
+
+
+def check_no_missing_class(y: Any, name: str = "y") -> None:
+    """Raise a DataError that names the first row whose class is None, NaN or NA."""
+    if sparse.issparse(y):  # a matrix of labels
+        return
+    values = np.atleast_1d(np.asarray(y))
+    missing = np.flatnonzero(pd.isna(values).reshape(len(values), -1).any(axis=1))
+    if missing.size:
+        i = int(missing[0])
+        raise DataError(
+            f"{name}[{i}] is {values[i]}, the first of {missing.size} such value(s); expected the "
+            f"class of every row. Remove rows without a class first."
+        )

@@ -447,3 +447,20 @@ def test_read_only_memory_is_copied_not_warned_about(table):
     y.setflags(write=False)
     (net,) = Parallel(n_jobs=1)([delayed(MLPRegressor(**FAST).fit)(X, y)])
     assert net.predict(X).shape == (300,)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_a_missing_class_is_named(missing):
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    y = np.array(["a", "b"] * 10, dtype=object)
+    gap = y.copy()
+    gap[7] = missing
+    for name, arguments in (("y", {"y": gap}), ("y_val", {"y": y, "X_val": X, "y_val": gap})):
+        with pytest.raises(DataError, match=rf"^{name}\[7\] is .*Remove rows without a class"):
+            MLPClassifier((4,), max_iter=2).fit(X, **arguments)
+
+
+def test_a_validation_part_of_other_classes_is_refused_in_plain_words():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(DataError, match=r"none of the classes of y, \[0, 1\]"):
+        MLPClassifier().fit(X, np.arange(20) % 2, X_val=X, y_val=np.full(20, 7))
