@@ -126,6 +126,11 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             If the wild type is no protein of the 20 amino acids, or is longer than the 1022
             residues the models were trained on.
         """
+        if not self.wild_type:
+            raise DataError(
+                "wild_type is empty; expected the protein that the variants are of. Pass "
+                "wild_type=sequence."
+            )
         (wild_type,) = check_sequences([self.wild_type], name="wild_type")
         for position, residue in enumerate(wild_type):
             if residue not in STANDARD_RESIDUES:

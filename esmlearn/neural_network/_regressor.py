@@ -13,6 +13,7 @@ from esmlearn.exceptions import DataError
 from esmlearn.neural_network._base import BaseMLP, Table, check_same_width
 from esmlearn.neural_network._rows import Part
 from esmlearn.utils._finite import check_finite
+from esmlearn.utils._targets import refuse_words
 
 if TYPE_CHECKING:
     from esmlearn.neural_network._losses import RowLoss
@@ -223,7 +224,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 y, ensure_2d=False, dtype="numeric", ensure_all_finite=False, input_name=name
             ).astype(np.float64, copy=False)
         except ValueError as error:
-            _refuse_text(y, name, error)
+            refuse_words(y, name, error, otherwise=", or use MLPClassifier for classes")
             raise
         if y.ndim == 0 or y.ndim > 2:
             raise DataError(f"{name} has {y.ndim} dimensions; expected 1 or 2.")
@@ -344,15 +345,3 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _refuse_text(y: Any, name: str, error: ValueError) -> None:
-    """Raise the error that names the first value that is text and no number, if there is one."""
-    for index, value in enumerate(np.ravel(np.asarray(y, dtype=object)).tolist()):
-        try:
-            float(value if isinstance(value, str) else 0)
-        except ValueError:
-            raise DataError(
-                f"{name}[{index}] is {value!r}; expected numbers. Correct or remove it, or use "
-                f"MLPClassifier for classes."
-            ) from error

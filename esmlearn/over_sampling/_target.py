@@ -8,6 +8,7 @@ from pandas.api.types import infer_dtype
 from sklearn.utils import column_or_1d
 
 from esmlearn.exceptions import DataError
+from esmlearn.utils._targets import refuse_words
 
 MAX_INTEGER_CLASSES = 20
 _ROUNDING = 1e-12  # of the largest value; a grid of 2048 steps must fit between two values
@@ -53,6 +54,7 @@ def as_numeric_column(y: ArrayLike, *, name: str = "y") -> NDArray:
     try:
         values = raw.astype(np.float64)
     except (TypeError, ValueError) as error:
+        refuse_words(raw, name, error)
         raise DataError(f"{name} is not numeric: {error}.") from error
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:

@@ -1,4 +1,4 @@
-"""Tell measurements from classes, and find rows without a class."""
+"""Tell measurements from classes, and find rows whose target cannot be used."""
 
 from typing import Any
 
@@ -37,3 +37,14 @@ def check_no_missing_class(y: Any, name: str = "y") -> None:
             f"{name}[{i}] is {values[i]}, the first of {missing.size} such value(s); expected the "
             f"class of every row. Remove rows without a class first."
         )
+
+
+def refuse_words(y: Any, name: str, error: Exception, *, otherwise: str = "") -> None:
+    """Raise the error that names the first value that is text and no number, if there is one."""
+    for index, value in enumerate(np.ravel(np.asarray(y, dtype=object)).tolist()):
+        try:
+            float(value if isinstance(value, str) else 0)
+        except ValueError:
+            raise DataError(
+                f"{name}[{index}] is {value!r}; expected numbers. Correct or remove it{otherwise}."
+            ) from error

@@ -98,7 +98,7 @@ def test_variants_of_something_else_are_refused(variant, message, scorer):
 
 def test_wild_types_that_cannot_be_scored_are_refused(checkpoint):
     for wild_type, message in [
-        ("", "empty sequence"),
+        ("", "^wild_type is empty; .* Pass wild_type=sequence"),
         ("MKX", "'X' at position 3"),
         ("A" * 1023, "at most 1022"),
     ]:

@@ -161,7 +161,8 @@ def test_bad_parameters(params, message, y):
         ([0.3, 0.1 + 0.2] * 3, "constant"),
         ([-1e308, 0.0, 1e308], "too far"),
         ([37.0], "at least two values .* n_samples=1"),
-        (["hot", "cold"], "not numeric"),
+        (["37.0", "cold"], r"y\[1\] is 'cold'; expected numbers. Correct or remove it"),
+        ([{}, 37.0], "not numeric"),
         ([1 + 1j, 2], "must be real"),
     ],
 )
