@@ -7,7 +7,6 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -25,6 +24,7 @@ from esmlearn.neural_network._rows import Part, all_rows, draw, split_rows
 from esmlearn.utils._finite import check_finite
 from esmlearn.utils._random import random_generator
 from esmlearn.utils._sequences import refuse_text
+from esmlearn.utils._targets import check_no_missing
 from esmlearn.utils._warn import warn
 
 if TYPE_CHECKING:  # torch is imported by the first fit
@@ -147,12 +147,7 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
             )
         groups = column_or_1d(groups)
         check_consistent_length(X, groups)
-        missing = np.flatnonzero(pd.isna(groups))
-        if missing.size:
-            raise DataError(
-                f"groups[{missing[0]}] is {groups[missing[0]]}, the first of {missing.size} such "
-                f"value(s); expected the group of every row."
-            )
+        check_no_missing(groups, "groups", what="group")
         return groups
 
     def _continues(self) -> bool:

@@ -18,7 +18,7 @@ from sklearn.utils.validation import (
 
 from esmlearn.exceptions import DataError
 from esmlearn.neural_network._base import BaseMLP, Table, check_same_width
-from esmlearn.utils._targets import check_no_missing_class
+from esmlearn.utils._targets import check_no_missing
 from esmlearn.utils._warn import warn
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        check_no_missing_class(y)
+        check_no_missing(y, "y")
         y = _check_y(y, multi_output=True, estimator=self)
         check_classification_targets(y)
         check_consistent_length(X, y)
@@ -258,7 +258,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _read_validation(self, X_val: np.ndarray, y_val: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the validation rows whose class is among those to learn."""
-        check_no_missing_class(y_val, "y_val")
+        check_no_missing(y_val, "y_val")
         if self.multilabel_:
             y_val = _check_y(y_val, multi_output=True, estimator=self)
             check_consistent_length(X_val, y_val)

@@ -21,7 +21,7 @@ from esmlearn.over_sampling._regions import TargetRegions, make_regions
 from esmlearn.over_sampling._target import as_numeric_column, check_continuous_target, is_continuous
 from esmlearn.utils._finite import check_finite
 from esmlearn.utils._sequences import refuse_text
-from esmlearn.utils._targets import check_no_missing_class
+from esmlearn.utils._targets import check_no_missing
 
 
 class BaseRegionSampler(BaseSampler):
@@ -144,7 +144,7 @@ class BaseRegionSampler(BaseSampler):
         return Rows(features, target, labels)
 
     def _read_classes(self, X: Any, y: Any) -> Rows:
-        check_no_missing_class(y)
+        check_no_missing(y, "y")
         column, self._y_was_binarized = check_target_type(y, indicate_one_vs_all=True)
         column = column_or_1d(column)
         check_consistent_length(X, column)

@@ -16,6 +16,7 @@ from esmlearn.over_sampling._families import Partners
 from esmlearn.over_sampling._growing import GrowingSampler
 from esmlearn.over_sampling._regions import TargetRegions
 from esmlearn.over_sampling._work import Work
+from esmlearn.utils._targets import check_no_missing
 
 
 class RegionOverSampler(GrowingSampler):
@@ -184,7 +185,7 @@ class RegionOverSampler(GrowingSampler):
         ------
         DataError
             If a value is missing, the target is constant, a named region does not exist, or
-            groups are needed and missing.
+            groups are needed and missing, or one of them is.
         """
         return self._resample(X, y, groups=groups)
 
@@ -226,6 +227,7 @@ class RegionOverSampler(GrowingSampler):
                 "set_fit_resample_request(groups=True) on this sampler."
             )
         check_consistent_length(groups, np.empty(n_samples))
+        check_no_missing(groups, "groups", what="family")
         return Partners(np.unique(np.asarray(groups), return_inverse=True)[1], self.families)
 
     def _seed(self) -> int | None:

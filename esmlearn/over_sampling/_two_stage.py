@@ -26,6 +26,7 @@ from esmlearn.over_sampling._thresholds import (
 )
 from esmlearn.utils._finite import check_finite
 from esmlearn.utils._random import random_generator, seed_unseeded
+from esmlearn.utils._targets import check_no_missing
 from esmlearn.utils._warn import warn
 
 
@@ -179,11 +180,13 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Raises
         ------
         DataError
-            If the target is constant, or a value is NaN or infinite.
+            If the target is constant, a value is NaN or infinite, or a family is missing.
         """
         check_finite(np.asarray(y), "y")
         X, y = validate_data(self, X, y, ensure_all_finite=False, y_numeric=True)
         check_finite(X, "X")
+        if groups is not None:
+            check_no_missing(groups, "groups", what="family")
         self.regions_ = make_regions(self.regions).fit(y)
         labels = self.regions_.region(y)
         self.classifiers_: dict[int, Any] = {}

@@ -1,4 +1,4 @@
-"""Tell measurements from classes, and find rows whose target cannot be used."""
+"""Tell measurements from classes, and find rows whose target or group cannot be used."""
 
 from typing import Any
 
@@ -25,8 +25,8 @@ def is_continuous(y: NDArray[Any]) -> bool:
     return len(np.unique(y)) > MAX_NUMERIC_CLASSES
 
 
-def check_no_missing_class(y: Any, name: str = "y") -> None:
-    """Raise a DataError that names the first row whose class is None, NaN or NA."""
+def check_no_missing(y: Any, name: str, *, what: str = "class") -> None:
+    """Raise a DataError that names the first row whose class or group is None, NaN or NA."""
     if sparse.issparse(y):  # a matrix of labels
         return
     values = np.atleast_1d(np.asarray(y))
@@ -35,7 +35,7 @@ def check_no_missing_class(y: Any, name: str = "y") -> None:
         i = int(missing[0])
         raise DataError(
             f"{name}[{i}] is {values[i]}, the first of {missing.size} such value(s); expected the "
-            f"class of every row. Remove rows without a class first."
+            f"{what} of every row. Remove rows without a {what} first."
         )
 
 

@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestNeighbors
 
 from esmlearn.exceptions import DataError, ResamplingWarning
-from esmlearn.over_sampling import RegionOverSampler
+from esmlearn.over_sampling import RegionOverSampler, TwoStageRegressor
 from tests.over_sampling._data import make_long_tail
 
 INTERPOLATING = ["smote", "adasyn", "borderline", "svm", "kmeans"]
@@ -88,3 +88,20 @@ def test_sampler_that_cannot_keep_to_families_is_refused(data):
     )
     with pytest.raises(DataError, match="cannot keep to families"):
         sampler.fit_resample(X, y, groups=families)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+@pytest.mark.parametrize(
+    "act",
+    [
+        RegionOverSampler(regions=[48.0], rare=[1], families="within").fit_resample,
+        TwoStageRegressor(regions=[48.0], rare=[1]).fit,
+    ],
+)
+def test_a_missing_family_is_named(data, act, missing):
+    """NaN would be a family of its own, of all rows whose family is not known."""
+    X, y, families = data
+    groups = families.astype(object)
+    groups[3] = missing
+    with pytest.raises(DataError, match=r"^groups\[3\] is (None|nan), .* family of every row"):
+        act(X, y, groups=groups)
