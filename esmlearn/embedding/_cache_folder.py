@@ -4,7 +4,6 @@ import logging
 import os
 import sqlite3
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from esmlearn.embedding._file_system import network_file_system
 from esmlearn.embedding._index import DAMAGE, open_index
 from esmlearn.exceptions import CacheError
 from esmlearn.utils._paths import cache_directory
+from esmlearn.utils._warn import warn
 
 logger = logging.getLogger(__name__)
 
@@ -72,18 +72,17 @@ class CacheFolder:
         kind = network_file_system(directory)
         if kind is not None and directory not in _warned_of:
             _warned_of.add(directory)
-            warnings.warn(
+            warn(
                 f"The embedding cache {directory} lies on a network file system ({kind}), whose "
                 f"locks may fail between machines. Vectors are checked when they are read, but let "
-                f"one machine at a time write there, or set ESMLEARN_CACHE to a local disk.",
-                stacklevel=5,
+                f"one machine at a time write there, or set ESMLEARN_CACHE to a local disk."
             )
 
     def _warn(self, message: str) -> None:
         logger.warning(message)
         if not self._warned:
             self._warned = True
-            warnings.warn(message, stacklevel=4)
+            warn(message)
 
     @contextmanager
     def _refuse_damage(self) -> Iterator[None]:

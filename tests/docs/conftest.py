@@ -48,7 +48,7 @@ def measured():
 @pytest.fixture
 def user_folder(tmp_path, monkeypatch, torch_home, measured):
     """The current folder of a reader: a table and a FASTA file of proteins, and released models."""
-    get_reusable_executor().shutdown(wait=True)  # workers of earlier tests sit in their folders
+    get_reusable_executor().shutdown(kill_workers=True)  # they sit in other tests' folders
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TORCH_HOME", str(torch_home))
     measured.to_csv("proteins.csv", index=False)
