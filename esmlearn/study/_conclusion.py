@@ -33,15 +33,16 @@ class Conclusion:
     named : bool
         Whether `top` stands out from every other model.
     useful : bool or None
-        Whether `chosen` beats knowing nothing of the protein (the dummy); None if there was no
-        dummy to compare with.
+        Whether `chosen` beats knowing nothing of the protein: the dummy, and its own predictions
+        dealt at random to the proteins of each fold; None if there was no dummy to compare with.
     against_top : pandas.DataFrame
         Every candidate compared with `top`.
     against_none : pandas.DataFrame
         Every resampled candidate compared with its model without resampling; ``p_holm`` is
         adjusted for the number of comparisons.
     interval : tuple of float
-        Bootstrap interval of the deciding metric of `chosen` over homology components.
+        Bootstrap interval over homology components of the deciding metric of `chosen`, the mean
+        over folds. That `chosen` was picked on the same folds is not accounted for.
     """
 
     metric: Metric
@@ -60,6 +61,7 @@ def conclude(
     candidates: list[Candidate],
     data: StudyData,
     predictions: dict[str, np.ndarray],
+    fold: np.ndarray,
     *,
     random_state: int = 0,
 ) -> Conclusion:
@@ -75,6 +77,8 @@ def conclude(
         What was studied.
     predictions : dict of str to ndarray
         Out-of-fold predictions by candidate.
+    fold : ndarray of int of shape (n_sequences,)
+        Test fold of each protein.
     random_state : int, default=0
         Seed of the bootstrap.
 
@@ -95,16 +99,17 @@ def conclude(
         leaders.insert(0, top)
     stands_out = {leader.model for leader in leaders} == {top.model}
     chosen = top if stands_out else _simplest(leaders, top, results, metric)
+    prediction = predictions[chosen.name]
     return Conclusion(
         metric=metric,
         top=top,
         chosen=chosen,
         leaders=leaders,
         named=stands_out,
-        useful=_useful(results, chosen, metric),
+        useful=_useful(results, chosen, metric, shuffled_metric(data, prediction, fold)),
         against_top=against_top,
         against_none=_against_none(results, candidates, metric),
-        interval=interval_of(data, predictions[chosen.name], random_state=random_state),
+        interval=interval_of(data, prediction, fold, random_state=random_state),
     )
 
 
@@ -156,20 +161,30 @@ def _against_none(
     return table.assign(p_holm=holm(table["p"]))
 
 
-def _useful(results: pd.DataFrame, chosen: Candidate, metric: Metric) -> bool | None:
-    """Tell whether a candidate is significantly better than the dummy; None without a dummy."""
+def _useful(
+    results: pd.DataFrame, chosen: Candidate, metric: Metric, shuffled: dict[int, float]
+) -> bool | None:
+    """Tell whether a candidate is significantly better than ignorance; None without a dummy.
+
+    The dummy alone is no yardstick: moving every prediction towards what is rare beats it in a
+    metric that balances regions, without knowing anything of a protein.
+    """
     if chosen.model == "dummy":
         return False
-    if not (results["candidate"] == "dummy").any():
+    dummy = results[results["candidate"] == "dummy"]
+    if dummy.empty:
         return None
-    table = _against(results, "dummy", metric).set_index("candidate")
-    return bool(table.loc[chosen.name, "better"] and table.loc[chosen.name, "p"] < ALPHA)
+    own = results[results["candidate"] == chosen.name]
+    by_chance = own.assign(**{metric.column: own["fold"].map(shuffled)})
+    tests = [
+        compare(own, metric.column, ignorant, larger_is_better=metric.larger_is_better).iloc[0]
+        for ignorant in (dummy, by_chance)
+    ]
+    return all(test["better"] and test["p"] < ALPHA for test in tests)
 
 
-def interval_of(
-    data: StudyData, prediction: np.ndarray, *, random_state: int = 0
-) -> tuple[float, float]:
-    """Return the bootstrap interval of the deciding metric over homology components.
+def shuffled_metric(data: StudyData, prediction: np.ndarray, fold: np.ndarray) -> dict[int, float]:
+    """Return what the deciding metric is on average if predictions are dealt anew in each fold.
 
     Parameters
     ----------
@@ -177,45 +192,103 @@ def interval_of(
         What was studied.
     prediction : ndarray of shape (n_sequences,)
         Out-of-fold predictions.
+    fold : ndarray of int of shape (n_sequences,)
+        Test fold of each protein.
+
+    Returns
+    -------
+    metric : dict of int to float
+        The expectation over all orders of the predictions of a fold, by fold.
+    """
+    expected = _shuffled_error if data.regions else _shuffled_f1
+    return {k: expected(data, prediction, fold == k) for k in np.unique(fold).tolist()}
+
+
+def _shuffled_error(data: StudyData, prediction: np.ndarray, rows: np.ndarray) -> float:
+    assert data.regions is not None
+    y, values = data.y[rows].astype(float), np.sort(prediction[rows].astype(float))
+    # Sums over the predictions below and above each target, without a table of all pairs.
+    below = np.searchsorted(values, y)
+    sums = np.r_[0.0, np.cumsum(values)]
+    errors = (y * (2 * below - len(y)) + sums[-1] - 2 * sums[below]) / len(y)
+    region = data.regions.region(y)
+    return float(np.mean([errors[region == r].mean() for r in np.unique(region)]))
+
+
+def _shuffled_f1(data: StudyData, prediction: np.ndarray, rows: np.ndarray) -> float:
+    y, values = data.y[rows].astype(str), prediction[rows].astype(str)
+    classes, true = np.unique(y, return_counts=True)
+    called = np.array([np.sum(values == c) for c in classes])
+    return float(np.mean(2 * true * called / len(y) / (true + called)))
+
+
+def interval_of(
+    data: StudyData, prediction: np.ndarray, fold: np.ndarray, *, random_state: int = 0
+) -> tuple[float, float]:
+    """Return the bootstrap interval over homology components of the deciding metric.
+
+    Parameters
+    ----------
+    data : StudyData
+        What was studied.
+    prediction : ndarray of shape (n_sequences,)
+        Out-of-fold predictions.
+    fold : ndarray of int of shape (n_sequences,)
+        Test fold of each protein.
     random_state : int, default=0
         Seed.
 
     Returns
     -------
     low, high : float
-        95 % interval.
+        95 % interval of the mean over folds.
     """
-    statistic = _balanced_error(data, prediction) if data.regions else _macro_f1(data, prediction)
-    return bootstrap_components(statistic, data.components, random_state=random_state)
+    of_rows = _balanced_error if data.regions else _macro_f1
+    parts = [np.flatnonzero(fold == k) for k in np.unique(fold)]
+    statistics = [of_rows(data, prediction, rows) for rows in parts]
+
+    def mean_over_folds(weights: np.ndarray) -> np.ndarray:
+        values = [of(weights[:, rows]) for of, rows in zip(statistics, parts, strict=True)]
+        return _mean_of_known(np.stack(values, axis=1))
+
+    return bootstrap_components(mean_over_folds, data.components, random_state=random_state)
 
 
-def _balanced_error(data: StudyData, prediction: np.ndarray) -> Any:
-    """Return the balanced mean absolute error as a function of row weights."""
+def _mean_of_known(values: np.ndarray) -> np.ndarray:
+    """Return the mean of each row, NaN left out; a draw may hold no protein of a region or fold."""
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, values, 0.0).sum(axis=1) / known.sum(axis=1)
+
+
+def _balanced_error(data: StudyData, prediction: np.ndarray, rows: np.ndarray) -> Any:
+    """Return the balanced mean absolute error of some rows as a function of their weights."""
     assert data.regions is not None
-    inside = np.eye(data.regions.n_regions_)[data.regions.region(data.y)]
-    errors = inside * np.abs(data.y.astype(float) - prediction.astype(float))[:, None]
+    y = data.y[rows].astype(float)
+    inside = np.eye(data.regions.n_regions_)[data.regions.region(y)]
+    errors = inside * np.abs(y - prediction[rows].astype(float))[:, None]
 
     def statistic(weights: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):
-            return np.nanmean((weights @ errors) / (weights @ inside), axis=1)
+            return _mean_of_known((weights @ errors) / (weights @ inside))
 
     return statistic
 
 
-def _macro_f1(data: StudyData, prediction: np.ndarray) -> Any:
-    """Return the macro F1 as a function of row weights."""
+def _macro_f1(data: StudyData, prediction: np.ndarray, rows: np.ndarray) -> Any:
+    """Return the macro F1 of some rows as a function of their weights."""
     classes = np.asarray(data.classes)
     n = len(classes)
-    true, predicted = (np.searchsorted(classes, y.astype(str)) for y in (data.y, prediction))
+    true, predicted = (np.searchsorted(classes, y[rows].astype(str)) for y in (data.y, prediction))
 
     def statistic(weights: np.ndarray) -> np.ndarray:
-        values = []
-        for row in weights:
+        values = np.full((len(weights), n), np.nan)
+        for value, row in zip(values, weights, strict=True):
             # A confusion matrix by counting: scikit-learn's would look at the names in each draw.
             matrix = np.bincount(true * n + predicted, row, n * n).reshape(n, n)
             total = matrix.sum(axis=0) + matrix.sum(axis=1)
             present = matrix.sum(axis=1) > 0
-            values.append(np.mean(2 * np.diag(matrix)[present] / total[present]))
-        return np.array(values)
+            value[present] = 2 * np.diag(matrix)[present] / total[present]
+        return _mean_of_known(values)
 
     return statistic

@@ -294,6 +294,7 @@ class Study(BaseEstimator):
                 candidates,
                 self.data_,
                 self.predictions_,
+                self.folds_["fold"].to_numpy(),
                 random_state=self.random_state,
             )
         self.random_results_ = pd.DataFrame()
