@@ -253,8 +253,8 @@ def _finite_score(y_true: NDArray, y_pred: NDArray, *, metric: str, **options: A
         if np.isfinite(value):
             if about.of_chosen and asked.zero_division == "warn":
                 _warn_without_targets(y_true, metric, asked)
-            if about.needs_relevance and asked.zero_division == "warn":
-                _warn_without_relevance(y_true, metric, asked)
+            if about.needs_relevance and not asked.regions.relevance(y_true).any():
+                return _without_relevance(y_true, value, metric, asked)
             return value
         problem = "too large for their error to be a number"
     warn(
@@ -264,16 +264,17 @@ def _finite_score(y_true: NDArray, y_pred: NDArray, *, metric: str, **options: A
     return _WORST_ERROR if about.is_error else about.worst
 
 
-def _warn_without_relevance(y_true: NDArray, metric: str, asked: _Asked) -> None:
-    """Warn when no target has any relevance, so that every prediction scores the same."""
-    if asked.regions.relevance(y_true).any():
-        return
+def _without_relevance(y_true: NDArray, value: float, metric: str, asked: _Asked) -> float:
+    """Return what is scored where no target has any relevance; warn if nothing was said of it."""
+    if asked.zero_division != "warn":
+        return float(asked.zero_division)
     warn(
         f"None of {len(y_true)} targets is relevant, so {metric} is 0 whatever is predicted. Fit "
         "TargetRegions on more targets, with control_points or by another method, or set "
         "`zero_division`.",
         UndefinedMetricWarning,
     )
+    return value
 
 
 def _warn_without_targets(y_true: NDArray, metric: str, asked: _Asked) -> None:

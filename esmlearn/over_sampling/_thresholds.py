@@ -102,21 +102,25 @@ def threshold_splits(
     random_state: Any,
 ) -> list[tuple[NDArray, NDArray]]:
     """Folds that keep groups together; each leaves members and others to train on."""
-    how = {
-        "n_splits": min(n_splits, int(inside.sum()), int((~inside).sum())),
+    n_splits = min(n_splits, int(inside.sum()), int((~inside).sum()))
+    how: dict[str, Any] = {
         "shuffle": True,
         "random_state": random_generator(None) if random_state is None else random_state,
     }
     if groups is not None:
-        splits = list(StratifiedGroupKFold(**how).split(X, inside, groups))
-        if all(np.ptp(inside[train].astype(int)) for train, _ in splits):
+        n_groups = len(np.unique(np.asarray(groups)))
+        splits = []
+        if n_groups > 1:
+            by_group = StratifiedGroupKFold(min(n_splits, n_groups), **how)
+            splits = list(by_group.split(X, inside, groups))
+        if splits and all(np.ptp(inside[train].astype(int)) for train, _ in splits):
             return splits
         warn(
             f"Region {region}: its members, or all other rows, are of too few families to "
             "leave one out, so its threshold is chosen on folds that tear families apart.",
             ResamplingWarning,
         )
-    return list(StratifiedKFold(**how).split(X, inside))
+    return list(StratifiedKFold(n_splits, **how).split(X, inside))
 
 
 def positive_scores(classifier: Any, X: NDArray) -> NDArray:

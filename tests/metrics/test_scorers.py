@@ -241,9 +241,14 @@ def test_metrics_without_weights_refuse_them(name, data):
         scorer(Ridge().fit(X, y), X, y, sample_weight=np.ones(len(y)))
 
 
-@pytest.mark.parametrize("name", ["sera", "relevance_weighted_rmse", "utility_f1"])
-def test_targets_without_relevance_are_warned_of(name):
+@pytest.mark.parametrize(
+    ("name", "said", "score"),
+    [("sera", 12.5, -12.5), ("relevance_weighted_rmse", 12.5, -12.5), ("utility_f1", 1, 1)],
+)
+def test_targets_without_relevance_are_warned_of_or_score_as_said(name, said, score):
     X, y = np.arange(60.0)[:, None], np.linspace(30, 45, 60)
-    scorer = make_region_scorer(name, regions=TargetRegions().fit(y))
+    regions = TargetRegions().fit(y)
+    model = DummyRegressor().fit(X, y)
     with pytest.warns(UndefinedMetricWarning, match="None of 60 targets is relevant"):
-        scorer(Ridge().fit(X, y), X, y)
+        assert make_region_scorer(name, regions=regions)(model, X, y) == 0
+    assert make_region_scorer(name, regions=regions, zero_division=said)(model, X, y) == score

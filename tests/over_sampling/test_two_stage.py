@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import fbeta_score, precision_score, recall_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import LeaveOneGroupOut, StratifiedKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from esmlearn.exceptions import ResamplingWarning
@@ -230,6 +230,30 @@ def test_rare_rows_of_one_family_are_learned_and_said_to_be(data):
         model = TwoStageRegressor(regions=[65.0], rare=[1], random_state=0).fit(X, y, families)
     plain = TwoStageRegressor(regions=[65.0], rare=[1], random_state=0).fit(X, y)
     assert model.thresholds_ == plain.thresholds_
+
+
+@pytest.mark.parametrize("ensemble", [0, 2])
+@pytest.mark.parametrize("n_families", [2, 3, 4])
+def test_fewer_families_than_folds_are_left_out_one_by_one(n_families, ensemble, data):
+    X, y = data
+    families = np.arange(len(y)) % n_families
+    params = {"regions": [65.0], "rare": [1], "random_state": 0, "ensemble": ensemble}
+    model = TwoStageRegressor(classifier=LogisticRegression(), **params).fit(X, y, families)
+    held_out = cross_val_predict(
+        LogisticRegression(),
+        X,
+        y >= 65,
+        groups=families,
+        cv=LeaveOneGroupOut(),
+        method="decision_function",
+    )
+    assert_allclose(model.thresholds_[1], np.sort(held_out)[-np.sum(y >= 65)])
+
+
+def test_one_family_of_all_rows_is_torn_apart_with_a_warning(data):
+    X, y = data
+    with pytest.warns(ResamplingWarning, match="of too few families"):
+        TwoStageRegressor(regions=[65.0], rare=[1], random_state=0).fit(X, y, np.zeros(len(y)))
 
 
 @pytest.mark.parametrize("rare", [None, [0, 1], []])
