@@ -102,6 +102,10 @@ class RegionOverSampler(GrowingSampler):
     in a grid need no search. Of many dense features most distances are settled in single precision,
     with the same neighbours as in double precision, which imbalanced-learn uses throughout.
 
+    A classifier that is fitted on more rows of a class gives it a higher probability: with `level`
+    300 its odds are about four times as high. Divide each class's probability by how many times
+    its rows were multiplied, and scale the sum to 1, where probabilities are wanted.
+
     Features in float16 are computed in float32. Whole-number columns of a frame become floats
     where rows are interpolated.
 

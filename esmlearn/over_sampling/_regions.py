@@ -42,8 +42,10 @@ class TargetRegions(BaseEstimator):
     method : {"relevance", "density", "histogram", "quantile", "edges"}, default="relevance"
         How relevance and edges are found.
 
-        - ``"relevance"``: the relevance function of [1]_: 0 at the median, 1 beyond the whiskers
+        - ``"relevance"``: a relevance function as in [1]_: 0 at the median, 1 beyond the whiskers
           of a box plot, a monotone cubic between them. A side without outliers has no rare region.
+          The box plot is Tukey's, as in the R package UBL; that of [1]_ is adjusted to skewness,
+          so that its longer tail begins later. For that, or any other rule, give `control_points`.
         - ``"density"``: 1 minus the kernel density relative to its maximum (as in [2]_).
         - ``"histogram"``: the same with a histogram.
         - ``"quantile"``: edges at `quantiles`, relevance as in ``"density"``.

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from imblearn.over_sampling import ADASYN, SMOTE
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.linear_model import LogisticRegression
 
 from esmlearn.exceptions import DataError
 from esmlearn.over_sampling import GaussianNoiseOverSampler, RegionOverSampler, RegionUnderSampler
@@ -80,3 +81,23 @@ def test_missing_class_is_named(data):
     y[3] = None
     with pytest.raises(DataError, match=r"y\[3\] is None"):
         RegionOverSampler().fit_resample(X, y)
+
+
+@pytest.mark.parametrize("name", ["random", "smote"])
+def test_probabilities_of_more_rows_are_taken_back_by_how_many_they_are(name):
+    """Two normal distributions, of which the probability of each class is known."""
+    rng = np.random.default_rng(0)
+    rare = rng.random(20000) < 0.1
+    X = rng.normal(size=(20000, 1)) + rare[:, np.newaxis]
+    sampler = RegionOverSampler(name, level=300, random_state=0)
+    model = LogisticRegression().fit(*sampler.fit_resample(X, np.where(rare, "rare", "usual")))
+    at = np.linspace(-2, 3, 11)[:, np.newaxis]
+    density = np.hstack([0.1 * np.exp(-((at - 1) ** 2) / 2), 0.9 * np.exp(-(at**2) / 2)])
+    true = density / density.sum(axis=1, keepdims=True)
+    shifted = model.predict_proba(at)
+    assert_allclose(shifted[5, 0] / shifted[5, 1] / (true[5, 0] / true[5, 1]), 4, rtol=0.1)
+    grown = 1 + (sampler.report_["n_made"] / sampler.report_["n_members"]).reindex(
+        model.classes_, fill_value=0.0
+    )
+    taken_back = shifted / grown.to_numpy()
+    assert_allclose(taken_back / taken_back.sum(axis=1, keepdims=True), true, atol=0.05)

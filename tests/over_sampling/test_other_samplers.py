@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from scipy.stats import chisquare
 from sklearn.base import clone
 
 from esmlearn.exceptions import ResamplingWarning
@@ -134,6 +135,17 @@ class TestRelevanceSampling:
         assert (relevance[added] > 0).all()
         assert set(np.flatnonzero(relevance == 1)) <= set(kept)
         assert relevance[added].mean() > 2 * relevance.mean()
+
+    def test_rows_are_drawn_in_proportion_to_their_relevance(self, data):
+        X, y = data
+        regions = TargetRegions("density")
+        sampler = RelevanceSampler(over=20000, under=0, regions=regions, random_state=0)
+        sampler.fit_resample(X, y)
+        drawn = np.bincount(sampler.sample_indices_[500:], minlength=500)
+        relevance = regions.fit(y).relevance(y)
+        often = relevance > 0.01
+        expected = drawn[often].sum() * relevance[often] / relevance[often].sum()
+        assert chisquare(drawn[often], expected).pvalue > 0.01
 
     def test_nothing_relevant_warns(self, data):
         X, _ = data
