@@ -95,7 +95,7 @@ _ = ResamplingLevelDisplay.from_results(
 # And what it cost
 # ----------------
 # The plain error of all proteins grows, because the common ones are predicted a little too hot. A
-# search that is scored by it always prefers no resampling, and always ignores the rare proteins.
+# search that is scored by it nearly always prefers no resampling, and ignores the rare proteins.
 
 _ = ResamplingLevelDisplay.from_results(
     table, "mae", model="ridge", label="Mean absolute error (°C)"

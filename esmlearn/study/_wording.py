@@ -97,7 +97,7 @@ def flattery(study: "Study") -> str | None:
         better.append(one > other if metric.larger_is_better else one < other)
     said = "have said" if any(better) else "not have flattered it here"
     said = "have flattered it" if all(better) else said
-    share = f"{100 * study.leakage_['random'].mean():.0f}"
+    share = f"{100 * study.audit_['random'].overall('A'):.0f}"
     return (
         f"A random split would {said}: {' and '.join(pairs)}. Of the proteins tested that way, "
         f"{share} % had a relative in training; for a protein of a new family, expect the value of "
