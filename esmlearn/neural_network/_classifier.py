@@ -350,6 +350,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of every class (or label), averaged over networks.
 
+        Weights of rows or classes and over-sampling move it as they move the shares of the classes.
+
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)

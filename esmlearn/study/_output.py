@@ -101,7 +101,7 @@ def describe_run(study: "Study", source: dict[str, Any], digest: str) -> dict[st
             "top": conclusion.top.title,
             "chosen": conclusion.chosen.title,
             "stands_out": conclusion.named,
-            "better_than_dummy": conclusion.useful,
+            "useful": conclusion.useful,
             "metric": conclusion.metric.title,
             "value": float(_mean(study, conclusion.chosen.name)),
             "interval": [low, high],

@@ -16,8 +16,8 @@ def corrected_ttest(
     """Test paired differences between two models over folds (Nadeau and Bengio).
 
     The folds' training parts overlap, so their differences are not independent; the corrected
-    variance accounts for it. Very small numbers of folds make the test conservative, as it should
-    be.
+    variance accounts for it. With few folds the test has little power: what it does not find may be
+    there all the same.
 
     Parameters
     ----------
