@@ -10,7 +10,7 @@ from esmlearn.plotting._style import AxesMixin, colour, marker
 
 
 class ResamplingLevelDisplay(AxesMixin):
-    """A metric against the amount of over-sampling, one line per sampler.
+    """A metric against the amount of over-sampling: means and standard deviations over folds.
 
     Use `from_results`.
 
