@@ -63,8 +63,8 @@ def check_same_width(y_val: np.ndarray, y: np.ndarray) -> None:
 
 def _check_sizes(sizes: Any) -> tuple[int, ...]:
     """Return the widths of the hidden layers as a tuple."""
-    widths = tuple(np.atleast_1d(sizes).tolist())
-    if not all(width == int(width) and width >= 1 for width in widths):
+    widths: list[Any] = [sizes] if isinstance(sizes, Real) else list(sizes)
+    if not all(isinstance(w, Real) and float(w) >= 1 and float(w).is_integer() for w in widths):
         raise DataError(
             f"hidden_layer_sizes is {sizes!r}; expected whole numbers of at least 1, such as "
             f"(200, 200, 200)."

@@ -123,6 +123,8 @@ def test_number_too_large_for_float32_is_named(table):
         ({"batch_size": 1}, {}, "'batch_size' parameter"),
         ({"hidden_layer_sizes": (20, 0)}, {}, r"hidden_layer_sizes is \(20, 0\)"),
         ({"hidden_layer_sizes": (20.5,)}, {}, r"hidden_layer_sizes is \(20.5,\)"),
+        ({"hidden_layer_sizes": [(4,), 3]}, {}, r"hidden_layer_sizes is \[\(4,\), 3\]"),
+        ({"hidden_layer_sizes": (np.inf,)}, {}, r"hidden_layer_sizes is \(inf,\)"),
         ({"betas": (0.9,)}, {}, r"betas is \(0.9,\)"),
         ({"betas": (0.9, 1.0)}, {}, r"betas is \(0.9, 1.0\)"),
     ],
