@@ -100,18 +100,13 @@ class Member:
 def resolve_members(embedder: "ESMEmbedder") -> list[Member]:
     """Return the models of an embedder, or say why they cannot be used together."""
     members = [Member(embedder, resolve_model(model)) for model in _models_of(embedder)]
-    if embedder.ensemble == "mean" and len({member.width for member in members}) > 1:
-        widths = ", ".join(f"{m.info.name}: {m.width}" for m in members)
-        raise DataError(
-            f"ensemble='mean' needs models of one width, got {widths}. Use 'concatenate'."
-        )
+    _widths(embedder, [member.info for member in members])
     return members
 
 
 def count_columns(embedder: "ESMEmbedder") -> int:
     """Return the width of an embedder's vectors; no model is fetched for it."""
-    models = _models_of(embedder)
-    widths = [_width(embedder, describe_without_fetching(model)) for model in models]
+    widths = _widths(embedder, [describe_without_fetching(m) for m in _models_of(embedder)])
     return widths[0] if embedder.ensemble == "mean" else sum(widths)
 
 
@@ -121,6 +116,17 @@ def _models_of(embedder: "ESMEmbedder") -> list[str | os.PathLike[str]]:
     if not models:
         raise DataError("model is an empty list; expected at least one model.")
     return models
+
+
+def _widths(embedder: "ESMEmbedder", infos: Sequence[ModelInfo]) -> list[int]:
+    """Return the width of each model's vectors, or say that they have no mean."""
+    widths = [_width(embedder, info) for info in infos]
+    if embedder.ensemble == "mean" and len(set(widths)) > 1:
+        told = ", ".join(f"{i.name}: {width}" for i, width in zip(infos, widths, strict=True))
+        raise DataError(
+            f"ensemble='mean' needs models of one width, got {told}. Use 'concatenate'."
+        )
+    return widths
 
 
 def _width(embedder: "ESMEmbedder", info: ModelInfo) -> int:

@@ -74,6 +74,15 @@ def test_an_ensemble_concatenates_or_averages(checkpoints, proteins):
     np.testing.assert_allclose(mean, np.mean(parts, axis=0), atol=1e-7)
 
 
+def test_models_of_different_widths_have_no_mean(checkpoint, proteins):
+    embedder = ESMEmbedder([checkpoint, "esmlearn_mini_v3", "esm2_t33_650M_UR50D"], ensemble="mean")
+    with pytest.raises(DataError, match=r"one width, got .*: 32, .*: 256, .*: 1280"):
+        embedder.get_feature_names_out()
+    embedder.set_params(model=embedder.model[:2])
+    with pytest.raises(DataError, match=r"one width, got .*: 32, .*: 256\. Use 'concatenate'"):
+        embedder.transform(proteins)
+
+
 # Long sequences ----------------------------------------------------------------------------------
 
 
