@@ -137,9 +137,11 @@ class GraphFinder:
             return search()
         store = self._store(engine, completed=False)
         found = store.find(nodes.digests)  # by a process that was killed since
-        graph = search() if found is None else found[0]
         if found is None:
+            graph = search()
             store.write(graph)
+        else:
+            graph, _ = found
         start = time.perf_counter()
         completed = complete(graph, nodes, evalue=self.evalue, n_threads=self.n_threads)
         message = "aligned what is joined by a homolog: %d more alignments in %.1f s"

@@ -88,20 +88,19 @@ class Finding:
         """Return what is known of a request, which may have a name."""
         numbers = self.codes >> 1
         firsts = distinct = every = np.arange(len(numbers))
-        digests, rows = self.digests, None
+        rows = None
         if not self._is_in_order:
-            first = np.empty(len(digests), dtype=np.int64)
+            first = np.empty(len(self.digests), dtype=np.int64)
             first[numbers[::-1]] = every[::-1]  # of several the last assigned, which is the first
             firsts = np.flatnonzero(first[numbers] == every)
             distinct = numbers[firsts]
             first[distinct] = np.arange(len(distinct))
             rows = None if len(distinct) == len(numbers) else first[numbers]
-        if not self._is_in_order or digests.request != name:
-            digests = digests.part(distinct, request=name)
+        is_whole = self._is_in_order and self.digests.request == name
         return Request(
             items=items,
             firsts=firsts,
-            digests=digests,
+            digests=self.digests if is_whole else self.digests.part(distinct, request=name),
             lengths=self.scan.lengths[distinct],
             rows=rows,
             counts=count_features(self.scan_of_items, n_distinct=len(distinct)),
