@@ -62,7 +62,7 @@ def fair_esm(arguments, sequences, batch_size=None):
 def esmlearn(arguments, sequences, precision="float32", order=None):
     """Return a pass through ESMEmbedder without a cache; `order` is how the proteins come."""
     from esmlearn.embedding import ESMEmbedder
-    from esmlearn.embedding._batching import plan_batches
+    from esmlearn.embedding._inference.batches import plan_batches
 
     embedder = ESMEmbedder(arguments.checkpoint, precision=precision, device="cpu", cache=None)
     plan = plan_batches([len(s) + 2 for s in sequences], budget=BUDGET)

@@ -28,9 +28,9 @@ import torch
 from _report import machine, spread, write_result
 
 from esmlearn.embedding import ESMEmbedder, write_untrained_checkpoint
-from esmlearn.embedding._compute import embed_shard
-from esmlearn.embedding._member import resolve_members
-from esmlearn.embedding._shards import run_shards
+from esmlearn.embedding._embedder import resolve_models
+from esmlearn.embedding._inference.job import embed_shard
+from esmlearn.embedding._inference.workers import run_shards
 from esmlearn.io import read_fasta
 
 Context = Callable[[], Any]
@@ -174,7 +174,7 @@ def dead_workers(
 ) -> dict[str, Any]:
     """Kill a worker in the middle and count which shards were begun again."""
     torch.set_num_threads(1)
-    member = resolve_members(embedder)[0]
+    member = resolve_models(embedder)[0]
     job = member.job(embedder, None)
     batches = job._plan(proteins, list(range(len(proteins))))
     alone = embedder.transform(proteins)

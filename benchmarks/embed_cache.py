@@ -26,9 +26,9 @@ import numpy as np
 from _embed_cache_reader import timed
 from _report import spread, write_result
 from embed_speed import MALLOC_TUNED, describe_processor, read_sequences
+from esmlearn.embedding._store import n_processors
 
 from esmlearn.embedding import EmbeddingCache, ESMEmbedder, write_untrained_checkpoint
-from esmlearn.embedding._store import n_processors
 from esmlearn.utils._sequences import sequence_digest
 
 READER = Path(__file__).with_name("_embed_cache_reader.py")

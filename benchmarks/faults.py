@@ -26,9 +26,9 @@ import _forked
 from _report import RESULTS, machine, write_result
 
 import esmlearn.study
-from esmlearn.embedding import _runtime
+from esmlearn.embedding._inference import runtime
 
-IMPORTED = (esmlearn.study, _runtime)  # what children need is there before they start
+IMPORTED = (esmlearn.study, runtime)  # what children need is there before they start
 
 PATIENCE = 20.0  # times the undisturbed run
 SHARES = {"embed": 0.35, "embed_file": 0.2, "cluster": 0.15, "cluster_mmseqs": 0.15, "study": 0.15}

@@ -54,7 +54,7 @@ def add_commands(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Embed and write; a FASTA file goes through memory piece by piece."""
     from esmlearn.embedding import ESMEmbedder
-    from esmlearn.embedding._stream import chunks, embed_chunks
+    from esmlearn.embedding._fasta import chunks, embed_chunks
 
     check_vector_path(args.output)
     embedder = ESMEmbedder(

@@ -1,5 +1,6 @@
 """ESMEmbedder: protein sequences in, vectors out, as scikit-learn does it."""
 
+import json
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,11 +17,17 @@ from sklearn.base import (
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from esmlearn.embedding._cache import EmbeddingCache
-from esmlearn.embedding._compute import Job
-from esmlearn.embedding._known import known_sequences
-from esmlearn.embedding._member import Member, count_columns, join, resolve_members
-from esmlearn.embedding._request import Request
+from esmlearn.embedding._cache.embedding_cache import EmbeddingCache
+from esmlearn.embedding._inference.job import Job
+from esmlearn.embedding._models.catalog import ModelInfo
+from esmlearn.embedding._models.families import (
+    Source,
+    describe_without_fetching,
+    identify,
+    resolve_model,
+)
+from esmlearn.embedding._models.settings import Settings
+from esmlearn.embedding._request import Request, make_request
 from esmlearn.exceptions import DataError
 from esmlearn.utils._sequences import is_nucleic
 from esmlearn.utils._warn import warn
@@ -78,7 +85,7 @@ class ESMEmbedder(TransformerMixin, BaseEstimator):
         Distinct sequences that the last transform ran through the model. With several models,
         the sum over them.
     report_ : dict
-        What the last transform met and did; see :meth:`transform`.
+        Counts of the last transform; see :meth:`transform`.
 
     See Also
     --------
@@ -169,9 +176,8 @@ class ESMEmbedder(TransformerMixin, BaseEstimator):
         CheckpointError
             If the model is unknown, unreachable or damaged.
         """
-        with self._opened_cache() as cache:
-            known_sequences.ask(X, notes=cache)
-        resolve_members(self)
+        make_request(X)
+        resolve_models(self)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -201,22 +207,22 @@ class ESMEmbedder(TransformerMixin, BaseEstimator):
 
         Notes
         -----
-        ``report_`` counts what the policies met: sequences, distinct ones, duplicates, lower-case,
-        with ambiguous residues (B J O U X Z), with gaps or stops (``. - *``), short, long,
-        windowed, truncated, cached, computed. ESM's alphabet has tokens for B O U X Z ``.``
+        ``report_`` counts the sequences to which a policy applies: all, distinct, duplicates,
+        lower-case, with ambiguous residues (B J O U X Z), with gaps or stops (``. - *``), short,
+        long, windowed, truncated, cached, computed. ESM's alphabet has tokens for B O U X Z ``.``
         and ``-``; J and ``*`` become its unknown token.
         """
         self._validate_params()
+        request = make_request(X)
+        _warn_of_nucleic(request.sequences)
+        models = resolve_models(self)
+        self._refuse_long(request, models)
         with self._opened_cache() as cache:
-            request = known_sequences.ask(X, notes=cache)
-            _warn_of_nucleic(request.items)
-            members = resolve_members(self)
-            self._refuse_long(request, members)
-            jobs = [member.job(self, cache) for member in members]
+            jobs = [model.job(self, cache) for model in models]
             parts = [job.run(request) for job in jobs]
         vectors = join(parts, ensemble=self.ensemble)
         self.n_computed_ = sum(job.n_computed for job in jobs)
-        self.report_ = self._report(request, members, jobs)
+        self.report_ = self._report(request, models, jobs)
         return vectors if request.rows is None else vectors[request.rows]
 
     def fingerprint(self) -> str:
@@ -228,10 +234,10 @@ class ESMEmbedder(TransformerMixin, BaseEstimator):
             32 hexadecimal digits; equal for embedders that give equal vectors.
         """
         self._validate_params()
-        members = resolve_members(self)
-        if len(members) == 1:
-            return members[0].fingerprint
-        names = [self.ensemble, *(member.fingerprint for member in members)]
+        models = resolve_models(self)
+        if len(models) == 1:
+            return models[0].fingerprint
+        names = [self.ensemble, *(model.fingerprint for model in models)]
         return blake2b("|".join(names).encode(), digest_size=16).hexdigest()
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -280,8 +286,8 @@ class ESMEmbedder(TransformerMixin, BaseEstimator):
             return nullcontext(self.cache)
         return EmbeddingCache(None if self.cache == "default" else self.cache)
 
-    def _refuse_long(self, request: Request, members: Sequence[Member]) -> None:
-        limit = min((m.longest for m in members if m.longest is not None), default=None)
+    def _refuse_long(self, request: Request, models: "Sequence[ResolvedModel]") -> None:
+        limit = min((m.longest for m in models if m.longest is not None), default=None)
         too_long = np.flatnonzero(request.lengths > (np.inf if limit is None else limit))
         if not len(too_long):
             return
@@ -294,16 +300,16 @@ class ESMEmbedder(TransformerMixin, BaseEstimator):
         )
 
     def _report(
-        self, request: Request, members: Sequence[Member], jobs: Sequence[Job]
+        self, request: Request, models: "Sequence[ResolvedModel]", jobs: Sequence[Job]
     ) -> dict[str, Any]:
-        too_long = int((request.lengths > min(m.window for m in members)).sum())
+        too_long = int((request.lengths > min(m.window for m in models)).sum())
         return {
             **request.counts,
             "n_windowed": too_long if self.long_sequences == "window" else 0,
             "n_truncated": too_long if self.long_sequences == "truncate" else 0,
             "n_cached": sum(job.n_cached for job in jobs),
             "n_computed": self.n_computed_,
-            "models": [member.info.name for member in members],
+            "models": [model.info.name for model in models],
             "precision": jobs[0].settings.precision,
         }
 
@@ -317,3 +323,170 @@ def _warn_of_nucleic(sequences: Sequence[str]) -> None:
             f"All sequences have only the letters A C G T U N (such as {sequences[0][:30]!r}); "
             f"this looks like DNA or RNA, and proteins are expected. Translate them first.",
         )
+
+
+# Models of an embedder ---------------------------------------------------------------------------
+
+# Raise it when the numbers that the encoder returns change by more than rounding.
+NUMERICS = 1
+
+
+class ResolvedModel:
+    """One model of an embedder, with the embedder's settings resolved for it."""
+
+    def __init__(self, embedder: ESMEmbedder, source: Source) -> None:
+        identity = identify(source)
+        self.source, self.digest, self.info = source, identity.digest, identity.info
+        self.window = self.info.trained_residues
+        self.layers = resolve_layers(embedder.layer, self.info)
+        self.pooling, self.policy = embedder.pooling, embedder.long_sequences
+        self.device, self.precision = embedder.device, embedder.precision
+        self.width = _width(embedder, self.info)
+
+    @property
+    def longest(self) -> int | None:
+        """Residues beyond which a sequence is refused; None where none is."""
+        if self.policy == "error":
+            return self.window
+        return self.info.max_residues if self.policy == "whole" else None
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Everything but the sequence that decides a vector."""
+        described = {
+            "model": self.digest,
+            "layers": self.layers,
+            "pooling": self.pooling,
+            # refusing changes no vector, and a sequence that is let through is whole
+            "long_sequences": "whole" if self.policy == "error" else self.policy,
+            "window": self.window,
+            "numerics": NUMERICS,
+            "precision": self.precision,
+        }
+        if self.precision != "float32":
+            # reduced precision differs between backends by more than the promised 1e-5
+            from esmlearn.embedding._inference.runtime import resolve_device, resolve_precision
+
+            device = resolve_device(self.device)
+            described["precision"] = resolve_precision(self.precision, device)
+            if described["precision"] != "float32":
+                described["backend"] = device.partition(":")[0]
+        return described
+
+    @property
+    def fingerprint(self) -> str:
+        """The namespace of its vectors in a cache."""
+        text = json.dumps(self.description, sort_keys=True)
+        return blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def job(self, embedder: ESMEmbedder, cache: EmbeddingCache | None) -> Job:
+        """Return the work of this model; devices are looked for by whoever runs it."""
+        settings = Settings(
+            family=self.source.family.name,
+            path=os.fspath(self.source.path),
+            digest=self.digest,
+            layers=self.layers,
+            pooling=self.pooling,
+            long_sequences=self.policy,
+            window=self.window,
+            precision=self.description["precision"],
+            device=self.device,
+            budget=int(embedder.batch_residues),
+        )
+        return Job(
+            settings=settings,
+            fingerprint=self.fingerprint,
+            description={**self.description, "name": self.info.name},
+            width=None if self.pooling is None else self.width,
+            layers_width=self.width,
+            cache=cache,
+            n_jobs=embedder.n_jobs,
+            verbose=int(embedder.verbose),
+        )
+
+
+def resolve_models(embedder: ESMEmbedder) -> list[ResolvedModel]:
+    """Return the models of an embedder, or say why they cannot be used together."""
+    models = [ResolvedModel(embedder, resolve_model(model)) for model in _models_of(embedder)]
+    _widths(embedder, [model.info for model in models])
+    return models
+
+
+def count_columns(embedder: ESMEmbedder) -> int:
+    """Return the width of an embedder's vectors; no model is fetched for it."""
+    widths = _widths(embedder, [describe_without_fetching(m) for m in _models_of(embedder)])
+    return widths[0] if embedder.ensemble == "mean" else sum(widths)
+
+
+def _models_of(embedder: ESMEmbedder) -> list[str | os.PathLike[str]]:
+    given = embedder.model
+    models = [given] if isinstance(given, str | os.PathLike) else list(given)
+    if not models:
+        raise DataError("model is an empty list; expected at least one model.")
+    return models
+
+
+def _widths(embedder: ESMEmbedder, infos: Sequence[ModelInfo]) -> list[int]:
+    """Return the width of each model's vectors, or say that they have no mean."""
+    widths = [_width(embedder, info) for info in infos]
+    if embedder.ensemble == "mean" and len(set(widths)) > 1:
+        told = ", ".join(f"{i.name}: {width}" for i, width in zip(infos, widths, strict=True))
+        raise DataError(
+            f"ensemble='mean' needs models of one width, got {told}. Use 'concatenate'."
+        )
+    return widths
+
+
+def _width(embedder: ESMEmbedder, info: ModelInfo) -> int:
+    per_layer = info.width * (2 if embedder.pooling == "mean+std" else 1)
+    return len(resolve_layers(embedder.layer, info)) * per_layer
+
+
+def resolve_layers(layer: int | Sequence[int], info: ModelInfo) -> tuple[int, ...]:
+    """Return layers counted from 0, the token embedding."""
+    asked: list[Any] = list(layer) if isinstance(layer, Sequence) else [int(layer)]
+    resolved: list[int] = []
+    broken = [number for number in asked if not isinstance(number, Integral)]
+    if broken:
+        raise DataError(f"layer={layer!r} has {broken[0]!r}; expected whole numbers.")
+    for number in asked:
+        if not -info.n_layers - 1 <= number <= info.n_layers:
+            raise DataError(
+                f"layer={number} does not exist in {info.name}; expected 0 (token embedding) to "
+                f"{info.n_layers}, or -1 (last) down to {-info.n_layers - 1}."
+            )
+        resolved.append(int(number) if number >= 0 else info.n_layers + 1 + int(number))
+    if not resolved or len(set(resolved)) < len(resolved):
+        raise DataError(f"layer={layer!r}; expected one layer, or several different ones.")
+    return tuple(resolved)
+
+
+def join(parts: Sequence[Any], *, ensemble: str) -> Any:
+    """Join the vectors of several models, protein by protein where there is no pooling.
+
+    Parameters
+    ----------
+    parts : sequence of ndarray or of list of ndarray
+        What each model gave.
+    ensemble : {"concatenate", "mean"}
+        See ESMEmbedder.
+
+    Returns
+    -------
+    vectors : ndarray of float32 of shape (n_sequences, width), or of object
+        One row, or one array, per protein.
+    """
+    if isinstance(parts[0], np.ndarray):
+        return _join_arrays(parts, ensemble)
+    result = np.empty(len(parts[0]), dtype=object)
+    for i, arrays in enumerate(zip(*parts, strict=True)):
+        result[i] = _join_arrays(arrays, ensemble)
+    return result
+
+
+def _join_arrays(arrays: Sequence[np.ndarray], ensemble: str) -> np.ndarray:
+    if len(arrays) == 1:
+        return arrays[0]
+    if ensemble == "mean":
+        return np.asarray(np.mean(arrays, axis=0, dtype=np.float32))
+    return np.concatenate(arrays, axis=-1)

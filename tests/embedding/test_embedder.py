@@ -18,7 +18,8 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from esmlearn.embedding import ESM1V_ENSEMBLE, EmbeddingCache, ESMEmbedder, _runtime, model_info
+from esmlearn.embedding import ESM1V_ENSEMBLE, EmbeddingCache, ESMEmbedder, model_info
+from esmlearn.embedding._inference import runtime
 from esmlearn.exceptions import CheckpointError, DataError, EngineError
 from tests._proteins import random_protein
 from tests.embedding.conftest import ARCHITECTURES
@@ -309,11 +310,11 @@ def test_a_rewritten_checkpoint_is_another_model(checkpoint, proteins, tmp_path)
 
 
 def test_the_model_is_loaded_once_and_only_when_needed(embedder, proteins, monkeypatch):
-    _runtime.release_models()
+    runtime.release_models()
     loads = []
-    load = type(_runtime.families()["esm"]).load
+    load = type(runtime.families()["esm"]).load
     monkeypatch.setattr(
-        "esmlearn.embedding._family_esm.ESMFamily.load",
+        "esmlearn.embedding._models.families.ESMFamily.load",
         lambda *args, **kwargs: loads.append(1) or load(*args, **kwargs),
     )
     embedder.fit(proteins)
@@ -322,7 +323,7 @@ def test_the_model_is_loaded_once_and_only_when_needed(embedder, proteins, monke
     embedder.transform(proteins)
     clone(embedder).set_params(layer=1).transform(proteins)
     assert len(loads) == 1
-    _runtime.release_models()
+    runtime.release_models()
     embedder.transform(proteins)
     assert len(loads) == 1
 
@@ -348,7 +349,7 @@ def test_what_is_cached_needs_no_torch(checkpoint, proteins, private_cache):
 def test_out_of_memory_halves_the_batch_and_says_so(checkpoint, proteins, monkeypatch):
     embedder = ESMEmbedder(checkpoint, cache=None, batch_residues=1000)
     expected = embedder.transform(proteins)
-    from esmlearn.embedding._encoder import ESMEncoder
+    from esmlearn.embedding._models.encoder import ESMEncoder
 
     encode = ESMEncoder.encode
 
@@ -358,7 +359,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(checkpoint, proteins, monkey
         return encode(self, tokens, layers)
 
     monkeypatch.setattr(ESMEncoder, "encode", greedy)
-    _runtime.release_models()
+    runtime.release_models()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         ours = embedder.transform(proteins)
@@ -367,7 +368,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(checkpoint, proteins, monkey
     np.testing.assert_allclose(ours, expected, atol=1e-5)
     with pytest.raises(EngineError, match="a single sequence of 902 tokens"):
         embedder.transform(["A" * 900])
-    _runtime.release_models()
+    runtime.release_models()
 
 
 def test_models_are_described_before_they_are_there(checkpoint):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from esmlearn.embedding import ESMEmbedder, embed_fasta
-from esmlearn.embedding._stream import chunks
+from esmlearn.embedding._fasta import chunks
 from esmlearn.exceptions import DataError
 from tests._proteins import random_protein
 

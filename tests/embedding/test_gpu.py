@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from esmlearn.embedding import ESMEmbedder
-from esmlearn.embedding._member import resolve_members
-from esmlearn.embedding._runtime import embed_sequences
+from esmlearn.embedding._embedder import resolve_models
+from esmlearn.embedding._inference.runtime import embed_sequences
 from tests.embedding.conftest import ARCHITECTURES
 
 DEVICE = "cuda" if torch.cuda.is_available() else "mps"
@@ -64,7 +64,7 @@ def test_vectors_that_are_fetched_while_the_device_goes_on_are_whole(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_batch_is_begun_without_waiting_for_the_device(checkpoint, proteins):
     settings = (
-        resolve_members(ESMEmbedder(checkpoint, device="cuda"))[0]
+        resolve_models(ESMEmbedder(checkpoint, device="cuda"))[0]
         .job(ESMEmbedder(checkpoint, device="cuda"), None)
         .settings
     )

@@ -1,0 +1,1 @@
+"""Embeddings on disk: an SQLite index, flat files of vectors, and their maintenance."""

@@ -1,0 +1,1 @@
+"""Running a model over sequences: batches, windows, pooling, worker processes."""

@@ -1,0 +1,1 @@
+"""Language models: which exist, how their files are read, and the network that runs them."""

@@ -1,0 +1,301 @@
+"""How likely a language model holds a mutation: variant scores without training."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from esmlearn.embedding._inference.batches import plan_batches
+from esmlearn.embedding._models.catalog import Encoder
+from esmlearn.embedding._models.families import identify, resolve_model
+from esmlearn.embedding._models.settings import Settings
+from esmlearn.exceptions import DataError
+from esmlearn.utils._sequences import STANDARD_RESIDUES, as_items, check_sequences
+
+_MUTATION = re.compile(r"([A-Za-z])(\d+)([A-Za-z])")
+
+
+class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Score mutations of one protein by a protein language model.
+
+    A variant's score is the sum over its mutations of log p(mutant) - log p(wild type) at the
+    mutated position; higher is better tolerated. Masked marginals hide the position from the model,
+    which is what ESM-1v was shown to predict experiments with; the wild-type marginals need a
+    single run for all positions and are nearly as good.
+
+    Parameters
+    ----------
+    model : str, path-like or sequence of them, default="esm1v_t33_650M_UR90S_1"
+        Name out of list_models() or a checkpoint file. Scores of several, such as
+        ``ESM1V_ENSEMBLE``, are averaged.
+    wild_type : str
+        The protein that the variants are mutants of.
+    method : {"masked", "wild_type"}, default="masked"
+        Whether the model sees the residue that it judges.
+    precision : {"float32", "bfloat16", "float16", "auto"}, default="float32"
+        As in ESMEmbedder.
+    device : str, default="auto"
+        As in ESMEmbedder.
+    batch_residues : int, default=4096
+        Tokens at once.
+
+    Attributes
+    ----------
+    log_probabilities_ : ndarray of float32 of shape (n_residues, 20)
+        Of each amino acid (in the order ACDEFGHIKLMNPQRSTVWY) at each position of the wild type,
+        normalised over these 20, averaged over the models.
+    pseudo_perplexity_ : float
+        exp of the mean negative log-probability of the wild type's residues: 1 for a protein that
+        the model is sure of, 20 for one that it has no idea of. With ``method="masked"`` it is the
+        usual definition.
+
+    References
+    ----------
+    Meier et al. (2021) Language models enable zero-shot prediction of the effects of mutations on
+    protein function, NeurIPS 34.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from esmlearn.embedding import ESMVariantScorer, write_untrained_checkpoint
+    >>> with TemporaryDirectory() as folder:
+    ...     path = write_untrained_checkpoint(folder, n_layers=1, width=16, n_heads=2)
+    ...     scorer = ESMVariantScorer(path, wild_type="MKTAYIAKQR").fit(["K2R"])
+    >>> scorer.transform(["K2R", "K2R:Q9E", "M1M", "MKTAYIAKQR"]).shape
+    (4, 1)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "model": [str, os.PathLike, list, tuple],
+        "wild_type": [str],
+        "method": [StrOptions({"masked", "wild_type"})],
+        "precision": [StrOptions({"float32", "bfloat16", "float16", "auto"})],
+        "device": [str],
+        "batch_residues": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = "esm1v_t33_650M_UR90S_1",
+        *,
+        wild_type: str = "",
+        method: str = "masked",
+        precision: str = "float32",
+        device: str = "auto",
+        batch_residues: int = 4096,
+    ) -> None:
+        self.model = model
+        self.wild_type = wild_type
+        self.method = method
+        self.precision = precision
+        self.device = device
+        self.batch_residues = batch_residues
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any = None, y: Any = None) -> Self:
+        """Run the wild type through the model; variants are then a matter of looking up.
+
+        Parameters
+        ----------
+        X : array-like of str, default=None
+            Variants, only checked.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : ESMVariantScorer
+            The fitted scorer.
+
+        Raises
+        ------
+        DataError
+            If the wild type is no protein of the 20 amino acids, or is longer than the 1022
+            residues the models were trained on.
+        """
+        if not self.wild_type:
+            raise DataError(
+                "wild_type is empty; expected the protein that the variants are of. Pass "
+                "wild_type=sequence."
+            )
+        (wild_type,) = check_sequences([self.wild_type], name="wild_type")
+        for position, residue in enumerate(wild_type):
+            if residue not in STANDARD_RESIDUES:
+                raise DataError(
+                    f"wild_type has {residue!r} at position {position + 1}; expected one of the 20 "
+                    f"amino acids {STANDARD_RESIDUES}."
+                )
+        models = [self.model] if isinstance(self.model, str | os.PathLike) else list(self.model)
+        if not models:
+            raise DataError("model is an empty list; expected at least one model.")
+        tables = [self._log_probabilities(model, wild_type) for model in models]
+        self.wild_type_ = wild_type
+        self.log_probabilities_ = np.asarray(np.mean(tables, axis=0, dtype=np.float32))
+        own = [
+            self.log_probabilities_[i, STANDARD_RESIDUES.index(r)] for i, r in enumerate(wild_type)
+        ]
+        self.pseudo_perplexity_ = float(np.exp(-np.mean(own)))
+        self._n_features_out = 1
+        if X is not None:
+            self._mutations_of(X)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Score variants.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n_variants,)
+            Mutations such as ``"K2R"`` (wild-type residue, position from 1, mutant), several joined
+            by ``:``; or whole mutant sequences of the wild type's length.
+
+        Returns
+        -------
+        scores : ndarray of float32 of shape (n_variants, 1)
+            Sum of log-odds in nats; 0 for the wild type.
+
+        Raises
+        ------
+        DataError
+            If a variant does not belong to the wild type; the message names it.
+        """
+        check_is_fitted(self)
+        table = self.log_probabilities_
+        scores = [
+            sum(float(table[i, mutant] - table[i, own]) for i, own, mutant in mutations)
+            for mutations in self._mutations_of(X)
+        ]
+        return np.array(scores, dtype=np.float32)[:, None]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+    # Variants ------------------------------------------------------------------------------------
+
+    def _mutations_of(self, X: Any) -> list[list[tuple[int, int, int]]]:
+        """Return (position from 0, wild-type column, mutant column) for each variant."""
+        if isinstance(X, str):
+            raise DataError(f"X is a single str; expected a list of variants. Pass [{X!r}].")
+        parsed = []
+        for index, variant in enumerate(as_items(X, "X")):
+            if not isinstance(variant, str):
+                raise DataError(f"X[{index}] is {variant!r}; expected a variant as str.")
+            try:
+                parsed.append(self._parse(variant.strip().upper()))
+            except DataError as error:
+                raise DataError(f"X[{index}] = {variant!r}: {error}") from None
+        return parsed
+
+    def _parse(self, variant: str) -> list[tuple[int, int, int]]:
+        parts = [_MUTATION.fullmatch(part) for part in re.split("[:,/]", variant)]
+        if all(parts):
+            triples = [(m[1], int(m[2]), m[3]) for m in parts if m]
+        elif len(variant) == len(self.wild_type_):
+            pairs = zip(self.wild_type_, variant, strict=True)
+            triples = [(a, i, b) for i, (a, b) in enumerate(pairs, start=1) if a != b]
+        else:
+            raise DataError(
+                f"neither mutations such as K2R:Q9E nor a sequence of {len(self.wild_type_)} "
+                f"residues."
+            )
+        positions = Counter(position for _, position, _ in triples)
+        twice = [position for position, n in positions.items() if n > 1]
+        if twice:
+            raise DataError(f"position {twice[0]} is mutated more than once.")
+        return [self._check_mutation(*triple) for triple in triples]
+
+    def _check_mutation(self, own: str, position: int, mutant: str) -> tuple[int, int, int]:
+        if not 1 <= position <= len(self.wild_type_):
+            raise DataError(f"position {position} is not in 1 to {len(self.wild_type_)}.")
+        expected = self.wild_type_[position - 1]
+        if own != expected:
+            raise DataError(
+                f"the wild type has {expected} at position {position}, not {own}. Positions count "
+                f"from 1."
+            )
+        if mutant not in STANDARD_RESIDUES:
+            raise DataError(f"{mutant!r} is none of the 20 amino acids.")
+        return position - 1, STANDARD_RESIDUES.index(own), STANDARD_RESIDUES.index(mutant)
+
+    # Model ---------------------------------------------------------------------------------------
+
+    def _log_probabilities(self, model: str | os.PathLike[str], wild_type: str) -> np.ndarray:
+        """Return log-probabilities of shape (n_residues, 20) under one model."""
+        from esmlearn.embedding._inference.runtime import (
+            load_encoder,
+            resolve_device,
+            resolve_precision,
+        )
+
+        source = resolve_model(model)
+        identity = identify(source)
+        if len(wild_type) > identity.info.trained_residues:
+            raise DataError(
+                f"wild_type has {len(wild_type)} residues; {identity.info.name} takes at most "
+                f"{identity.info.trained_residues}. Pass the domain that is mutated."
+            )
+        device = resolve_device(self.device)
+        encoder = load_encoder(
+            Settings(
+                family=source.family.name,
+                path=os.fspath(source.path),
+                digest=identity.digest,
+                layers=(identity.info.n_layers,),
+                pooling=None,
+                long_sequences="error",
+                window=identity.info.trained_residues,
+                precision=resolve_precision(self.precision, device),
+                device=device,
+                budget=int(self.batch_residues),
+            )
+        )
+        with encoder.lock:
+            if self.method == "wild_type":
+                return self._visible_marginals(encoder, wild_type)
+            return self._masked_marginals(encoder, wild_type)
+
+    def _visible_marginals(self, encoder: Encoder, wild_type: str) -> np.ndarray:
+        (states,) = encoder.encode([encoder.tokenize(wild_type)], [encoder.n_layers])
+        first = encoder.n_prefix
+        return _normalised(encoder, states[first : first + len(wild_type)])
+
+    def _masked_marginals(self, encoder: Encoder, wild_type: str) -> np.ndarray:
+        """Hide one position after the other; all runs are equally long and share batches."""
+        import torch
+
+        tokens = encoder.tokenize(wild_type)
+        lengths = [len(tokens)] * len(wild_type)
+        table = np.empty((len(wild_type), len(STANDARD_RESIDUES)), dtype=np.float32)
+        for batch in plan_batches(lengths, budget=int(self.batch_residues)):
+            copies = [tokens.copy() for _ in batch]
+            for copy, position in zip(copies, batch, strict=True):
+                copy[encoder.n_prefix + position] = encoder.mask_token
+            (states,) = encoder.encode(copies, [encoder.n_layers])
+            rows = np.arange(len(batch)) * len(tokens) + encoder.n_prefix + np.array(batch)
+            picked = states[torch.from_numpy(rows).to(states.device)]
+            table[batch] = _normalised(encoder, picked)
+        return table
+
+
+def _normalised(encoder: Encoder, states: Any) -> np.ndarray:
+    """Return log-probabilities over the 20 amino acids."""
+    columns = encoder.tokenize(STANDARD_RESIDUES)[encoder.n_prefix :][: len(STANDARD_RESIDUES)]
+    logits = encoder.logits(states)[:, columns.tolist()]
+    return np.asarray(logits.log_softmax(dim=-1).cpu().numpy())
