@@ -178,7 +178,7 @@ def _cache() -> tuple[bytes, bytes]:
             for start in range(0, N, 8):
                 rows = slice(start, start + 8)
                 made.put("space", DIGESTS[rows], VECTORS[rows], description={"name": "x"})
-            made._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            made._index.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (vectors,) = Path(folder).glob("*.f32")
         return (Path(folder) / "index.sqlite").read_bytes(), vectors.read_bytes()
 
@@ -188,7 +188,7 @@ def _file_name() -> str:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "index.sqlite").write_bytes(_cache()[0])
         with EmbeddingCache(folder) as made:
-            space = made._space("space")
+            space = made._index.namespace("space")
     assert space is not None
     return space.file
 
@@ -214,12 +214,9 @@ def _use_cache(index_bytes: bytes, vector_bytes: bytes, folder: Path) -> None:
         try:
             _read(opened)
             opened.stats()
-            with opened.keep_claims() as owner:
-                mine = opened.claim("space", DIGESTS, owner=owner)
-                lost = np.flatnonzero(mine)
-                if len(lost):
-                    opened.put("space", [DIGESTS[i] for i in lost], VECTORS[lost])
-                opened.release("space", DIGESTS, owner=owner)
+            lost = np.flatnonzero(~opened.contains("space", DIGESTS))
+            if len(lost):
+                opened.put("space", [DIGESTS[i] for i in lost], VECTORS[lost])
             _read(opened)
             opened.verify()
             opened.prune(4 * WIDTH * N // 2)
@@ -232,7 +229,7 @@ def _read(opened: EmbeddingCache) -> None:
     assert (read[found] == VECTORS[found]).all(), "a wrong vector was given out"
 
 
-_SQL = (b"CREATE TABLE", b"vector", b"space", b"\x00" * 8, b"\xff" * 8, b"SQLite format 3\x00")
+_SQL = (b"CREATE TABLE", b"vector", b"namespace", b"\x00" * 8, b"\xff" * 8, b"SQLite format 3\x00")
 _PROTEIN = (
     b">",
     b">P1\n",

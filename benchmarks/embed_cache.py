@@ -1,12 +1,10 @@
-"""What the embedding cache costs and gives, beside reading the same bytes with NumPy.
+"""Time and yield of the embedding cache, beside reading the same bytes with NumPy.
 
 Warm: a transform that finds every vector, against ``np.load`` of a .npy file of as many bytes into
 new memory, both with the file's pages in memory, in turns in one process; several processes, with
 malloc as it comes and tuned so that it keeps its memory. The first transform of a process hashes
-the request as a whole, and finds what an earlier process has noted of it; where nothing is noted,
-it checks and hashes each sequence and reads the index ("first, not noted"). Later ones know the
-sequences, in folds that come for the first time too (four fifths of the proteins; the time is told
-per as many as all).
+each sequence and reads the index. Later ones have both in memory, also for folds that come for the
+first time (four fifths of the proteins; the time is given per as many as all).
 
 Cold: computing with an empty cache against computing without one, in turns.
 
@@ -26,9 +24,9 @@ import numpy as np
 from _embed_cache_reader import timed
 from _report import spread, write_result
 from embed_speed import MALLOC_TUNED, describe_processor, read_sequences
-from esmlearn.embedding._store import n_processors
 
 from esmlearn.embedding import EmbeddingCache, ESMEmbedder, write_untrained_checkpoint
+from esmlearn.embedding._cache.vectors import n_processors
 from esmlearn.utils._sequences import sequence_digest
 
 READER = Path(__file__).with_name("_embed_cache_reader.py")
@@ -45,7 +43,6 @@ def fill(folder, model, sequences, width):
         for start in range(0, len(order), 1000):
             block = order[start : start + 1000]
             cache.put(space, [sequence_digest(sequences[i]) for i in block], vectors[block])
-        cache.arrange(space, [sequence_digest(s) for s in sequences])
     for file in [folder / "plain.npy", *(folder / "warm").glob("*.f32")]:
         _read_from_disk(file)
 
@@ -59,12 +56,6 @@ def _read_from_disk(path):
             pass
 
 
-def forget_notes(folder):
-    """Have a cache know of no request."""
-    with EmbeddingCache(folder) as cache:
-        cache._connection().execute("DELETE FROM note")
-
-
 def warm(folder, sequences, width, repeats, processes):
     """Time processes that find everything, with either malloc in turns."""
     model = write_untrained_checkpoint(folder, n_layers=1, width=width, n_heads=20)
@@ -74,19 +65,16 @@ def warm(folder, sequences, width, repeats, processes):
     settings, times, torch_imported = {"malloc": {}, "malloc tuned": MALLOC_TUNED}, {}, False
     for _ in range(processes):
         for setting, variables in settings.items():
-            forget_notes(folder / "warm")
-            for first in ("first, not noted", "first"):
-                done = subprocess.run(
-                    list(map(str, command)),
-                    env={**os.environ, **variables},
-                    stdout=subprocess.PIPE,
-                    check=True,
-                )
-                result = json.loads(done.stdout)
-                torch_imported |= result["torch_imported"]
-                for name, values in result["times"].items():
-                    name = first if name == "first" else name
-                    times.setdefault(setting, {}).setdefault(name, []).extend(values)
+            done = subprocess.run(
+                list(map(str, command)),
+                env={**os.environ, **variables},
+                stdout=subprocess.PIPE,
+                check=True,
+            )
+            result = json.loads(done.stdout)
+            torch_imported |= result["torch_imported"]
+            for name, values in result["times"].items():
+                times.setdefault(setting, {}).setdefault(name, []).extend(values)
     return {
         "torch_imported": torch_imported,
         **{setting: compare(values, "numpy") for setting, values in times.items()},
