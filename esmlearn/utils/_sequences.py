@@ -269,12 +269,7 @@ def remove_gaps(sequence: str) -> str:
 
 def sequence_digest(sequence: str) -> bytes:
     """Return the 16-byte BLAKE2b digest by which a sequence is known in caches."""
-    return sequence_digests((sequence,))
-
-
-def sequence_digests(sequences: Iterable[str]) -> bytes:
-    """Return the digests of sequences, one behind the other; see sequence_digest."""
-    return b"".join([blake2b(s.encode("ascii"), digest_size=16).digest() for s in sequences])
+    return blake2b(sequence.encode("ascii"), digest_size=16).digest()
 
 
 def count_sequence_features(sequences: Any) -> dict[str, int]:
