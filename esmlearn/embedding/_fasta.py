@@ -53,7 +53,7 @@ def embed_chunks(
     writer : VectorWriter
         Takes ids and vectors.
     n_distinct : int, default=None
-        Distinct sequences in all chunks together; a chunk knows only its own. None where there is
+        Distinct sequences in all chunks together; a chunk counts only its own. None where there is
         one chunk.
     """
     report: dict[str, Any] = {}

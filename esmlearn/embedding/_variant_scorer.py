@@ -1,4 +1,4 @@
-"""How likely a language model holds a mutation: variant scores without training."""
+"""Variant scores without training: the likelihood of mutations under a language model."""
 
 import os
 import re

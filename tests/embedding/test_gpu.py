@@ -72,8 +72,8 @@ def test_a_batch_is_begun_without_waiting_for_the_device(checkpoint, proteins):
     with torch.cuda.device(0):
         torch.cuda.set_sync_debug_mode("error")
         try:
-            pending = embed_sequences(settings, proteins)
+            copy = embed_sequences(settings, proteins)
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    assert pending.is_under_way
-    assert len(pending.result()) == len(proteins)
+    assert copy.is_under_way
+    assert len(copy.result()) == len(proteins)

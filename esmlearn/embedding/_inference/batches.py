@@ -1,4 +1,4 @@
-"""How sequences are cut and grouped: windows of a trained length, and budgets of tokens."""
+"""Windows of the trained length, and batches of a budget of tokens."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""From the states of windows to one vector per protein, and from the device to this process."""
+"""Window pooling: the states of windows become one vector per protein, copied from the device."""
 
 import math
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class _Transfer:
     host: Tensor
     event: Any  # torch.cuda.Event, or None where they are there already
 
-    def arrive(self) -> list[np.ndarray]:
+    def wait(self) -> list[np.ndarray]:
         if self.event is None:
             flat = self.host.numpy()
         else:
@@ -43,7 +43,7 @@ class _Transfer:
         return [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
 
-class Pending:
+class AsynchronousCopy:
     """Vectors that may still be on their way from a GPU, which goes on meanwhile.
 
     Another process gets them as the list that they are when they have come.
@@ -58,7 +58,7 @@ class Pending:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether there is something to wait for."""
+        """True while a copy has not ended."""
         return any(transfer.event is not None for transfer in self._transfers)
 
     def send(self, vectors: dict[int, Tensor]) -> None:
@@ -73,7 +73,7 @@ class Pending:
         """Wait for the vectors, and return them by the number of their protein."""
         vectors = [np.empty(0, dtype=np.float32)] * self._number
         for transfer in self._transfers:
-            for owner, vector in zip(transfer.owners, transfer.arrive(), strict=True):
+            for owner, vector in zip(transfer.owners, transfer.wait(), strict=True):
                 vectors[owner] = vector
         return vectors
 
@@ -97,7 +97,7 @@ def _copying_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
-class Collector:
+class WindowPooling:
     """Puts windows together again, pools what is complete and sends it to the host.
 
     Parameters
@@ -111,7 +111,7 @@ class Collector:
 
     Attributes
     ----------
-    pending : Pending
+    copy : AsynchronousCopy
         The vectors of what has come.
     """
 
@@ -124,7 +124,7 @@ class Collector:
             end = part.start + len(part.tokens) - encoder.n_prefix - encoder.n_suffix
             self._length[part.owner] = max(self._length[part.owner], end)
         self._sums: dict[int, list[Tensor]] = {}
-        self.pending = Pending(len(self._left))
+        self.copy = AsynchronousCopy(len(self._left))
 
     def add(self, parts: Sequence[Part], states: Sequence[Tensor]) -> None:
         """Take the states of parts, one tensor per layer, which lie one behind the other."""
@@ -136,7 +136,7 @@ class Collector:
                 pooled = [pool(rows, bos, self._settings.pooling) for rows, bos in pairs]
                 complete[part.owner] = torch.cat(pooled, dim=-1) if len(pooled) > 1 else pooled[0]
             start = stop
-        self.pending.send(complete)
+        self.copy.send(complete)
 
     def _pairs(self, part: Part, states: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]] | None:
         """Return residues and BOS of each layer of a protein, None while windows are missing."""

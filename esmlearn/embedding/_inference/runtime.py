@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from esmlearn.embedding._inference.batches import windows
-from esmlearn.embedding._inference.pooling import Collector, Part, Pending
+from esmlearn.embedding._inference.pooling import AsynchronousCopy, Part, WindowPooling
 from esmlearn.embedding._models.catalog import Encoder
 from esmlearn.embedding._models.families import Source, families, identify
 from esmlearn.embedding._models.settings import BFLOAT16_BUT_SCORES, Settings
@@ -30,7 +30,7 @@ _budgets: dict[str, int] = {}
 
 
 def resolve_device(device: str) -> str:
-    """Return the device that is meant by a name, ``"auto"`` included."""
+    """Return the device of a name, ``"auto"`` included."""
     if device != "auto":
         try:
             kind = torch.device(device).type
@@ -48,7 +48,7 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """Return the precision that is meant by a name on a device."""
+    """Return the precision of a name on a device, ``"auto"`` included."""
     has_amx = device == "cpu" and torch.cpu._is_amx_tile_supported()
     if precision == "bfloat16" and device == "cpu" and not has_amx:
         # attention gains nearly nothing by bfloat16 here, and its scores amplify rounding
@@ -101,7 +101,9 @@ def release_models() -> None:
         _budgets.clear()
 
 
-def embed_sequences(settings: Settings, sequences: Sequence[str]) -> list[np.ndarray] | Pending:
+def embed_sequences(
+    settings: Settings, sequences: Sequence[str]
+) -> list[np.ndarray] | AsynchronousCopy:
     """Embed sequences in one process.
 
     Parameters
@@ -113,9 +115,9 @@ def embed_sequences(settings: Settings, sequences: Sequence[str]) -> list[np.nda
 
     Returns
     -------
-    vectors : list of ndarray, or Pending
+    vectors : list of ndarray, or AsynchronousCopy
         float32; (width,) each, or (n_residues, width) without pooling. On a CUDA device they are
-        pending, so that more work can be prepared while it computes.
+        still being copied, so that more work can be prepared meanwhile.
     """
     encoder = load_encoder(settings)
     parts = [
@@ -125,11 +127,11 @@ def embed_sequences(settings: Settings, sequences: Sequence[str]) -> list[np.nda
             len(sequence), window=settings.window, policy=settings.long_sequences
         )
     ]
-    collector = Collector(settings, encoder, parts)
+    pooling = WindowPooling(settings, encoder, parts)
     with encoder.lock:
-        _run_within_memory(encoder, parts, settings, collector.add)
-    pending = collector.pending
-    return pending if pending.is_under_way else pending.result()
+        _run_within_memory(encoder, parts, settings, pooling.add)
+    copy = pooling.copy
+    return copy if copy.is_under_way else copy.result()
 
 
 def _run_within_memory(

@@ -1,4 +1,4 @@
-"""Shards of work on the workers that joblib is told to use; a dead worker's shard is done again."""
+"""Shards of work on joblib's workers; the shard of a worker that dies is done again."""
 
 import itertools
 import threading
@@ -83,7 +83,7 @@ def _numbered(work: Work, number: int, shard: Any) -> tuple[int, Any]:
 
 
 class _Ledger:
-    """Hands out shards, to joblib's threads too, and knows which have not come back."""
+    """Hands out shards, to joblib's threads too, and keeps those that have not come back."""
 
     def __init__(self, shards: Iterable[Any]) -> None:
         self._new = enumerate(shards)

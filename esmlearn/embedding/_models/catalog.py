@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is known of a model without having it.
+    """Description of a model, available without its weights.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a process needs to know in order to embed; light, because it travels to every worker."""
+"""Settings of one model run; light, because they travel to every worker."""
 
 from dataclasses import dataclass
 

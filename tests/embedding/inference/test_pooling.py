@@ -8,7 +8,7 @@ import torch
 
 from esmlearn.embedding import EmbeddingCache, ESMEmbedder
 from esmlearn.embedding._inference import pooling
-from esmlearn.embedding._inference.pooling import Pending
+from esmlearn.embedding._inference.pooling import AsynchronousCopy
 from esmlearn.embedding._models.encoder import ESMEncoder
 
 
@@ -65,12 +65,12 @@ def test_the_next_batch_is_begun_before_the_last_is_waited_for(
 
 
 def test_pending_vectors_travel_as_what_they_are(log):
-    pending = Pending(3)
-    pending.send({2: torch.ones(4), 0: torch.zeros(2, 4)})
-    pending.send({})
-    pending.send({1: torch.full((4,), 5.0)})
-    assert pending.is_under_way
-    vectors = pickle.loads(pickle.dumps(pending))
+    copy = AsynchronousCopy(3)
+    copy.send({2: torch.ones(4), 0: torch.zeros(2, 4)})
+    copy.send({})
+    copy.send({1: torch.full((4,), 5.0)})
+    assert copy.is_under_way
+    vectors = pickle.loads(pickle.dumps(copy))
     assert isinstance(vectors, list)
     assert [v.shape for v in vectors] == [(2, 4), (4,), (4,)]
     assert [v.flat[0] for v in vectors] == [0, 5, 1]
