@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from esmlearn.exceptions import DataError
 from esmlearn.over_sampling import TargetRegions
-from esmlearn.over_sampling._edges import check_edges, check_region_numbers
+from esmlearn.over_sampling._regions import check_edges, check_region_numbers
 from esmlearn.over_sampling._target import as_numeric_column
 
 

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval
 
 from esmlearn.exceptions import ResamplingWarning
 from esmlearn.over_sampling._base import BaseRegionSampler, take_rows
-from esmlearn.over_sampling._delegate import Rows
+from esmlearn.over_sampling._imblearn.adapter import Rows
 from esmlearn.over_sampling._regions import TargetRegions
 from esmlearn.utils._random import random_generator
 from esmlearn.utils._warn import warn

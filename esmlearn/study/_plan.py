@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def check_candidates(models: Any, resamplers: Sequence[str], levels: Sequence[int]) -> None:
     """Refuse what cannot compete now, and not after the search and the embedding."""
-    from esmlearn.over_sampling._delegate import SAMPLERS
+    from esmlearn.over_sampling._imblearn.adapter import SAMPLERS
 
     if len(models) == 0:
         raise DataError(f"models is empty; expected names out of {', '.join(COMPLEXITY)}.")
