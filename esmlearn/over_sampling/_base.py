@@ -90,24 +90,25 @@ class BaseRegionSampler(BaseSampler):
         raise NotImplementedError
 
     def _resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
-        """Read the rows, resample them, and give them back as they came."""
+        """Resample the rows, and return them in the user's containers and dtypes."""
         features, values = self._fit_resample(self._read(X, y), **params)
-        return self._give_back(features, values, X, y, copies_only=self._makes_copies)
-
-    def _forget(self) -> None:
-        """Remove what an earlier fit learned, as not every fit learns the same attributes."""
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
+        copies_only, dtype = self._makes_copies, getattr(X, "dtype", features.dtype)
+        if dtype == np.float16 or (copies_only and dtype.kind != "O"):
+            features = features.astype(dtype, copy=False)
+        features = restore_features(features, X, copies_only=copies_only)
+        return features, restore_target(self._target_values(values, y, copies_only), y, features)
 
     @property
     def _makes_copies(self) -> bool:
-        """Whether all rows that are given back are copies of training rows, whatever the data."""
+        """Whether all resampled rows are copies of training rows, whatever the data."""
         return True
 
     def _read(self, X: Any, y: Any) -> Rows:
         """Check the rows; learn the regions of a continuous target or the classes of another."""
         self._validate_params()
-        self._forget()
+        # Not every fit learns the same attributes, so those of an earlier one go.
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
         if y is None:
             raise DataError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
@@ -218,16 +219,6 @@ class BaseRegionSampler(BaseSampler):
             bounds = f"below {high:g}" if number == 0 else f"{low:g} and more"
         return f"Region {number} ({bounds}, {count} rows)"
 
-    def _give_back(
-        self, features: Any, target: NDArray, X: Any, y: Any, *, copies_only: bool
-    ) -> tuple[Any, Any]:
-        """Return rows in the user's containers and dtypes."""
-        dtype = getattr(X, "dtype", features.dtype)
-        if dtype == np.float16 or (copies_only and dtype.kind != "O"):
-            features = features.astype(dtype, copy=False)
-        given = restore_features(features, X, copies_only=copies_only)
-        return given, restore_target(self._target_values(target, y, copies_only), y, given)
-
     def _target_values(self, target: NDArray, y: Any, copies_only: bool) -> NDArray:
         """Give a target its class names or its number type back."""
         if self.regions_ is None:
@@ -243,6 +234,7 @@ class BaseRegionSampler(BaseSampler):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.sampler_tags.sample_indices = self._makes_copies
         return tags
 
 
@@ -361,11 +353,6 @@ class BaseOverSampler(BaseRegionSampler):
             return 0
         made = synthetic.y[synthetic.region == region]
         return int(np.sum(self.regions_.region(made) != region))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.sampler_tags.sample_indices = self._makes_copies
-        return tags
 
 
 def take_rows(X: Any, numbers: NDArray) -> Any:

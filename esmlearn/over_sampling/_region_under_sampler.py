@@ -108,8 +108,3 @@ class RegionUnderSampler(BaseRegionSampler):
         kept = {r: max(1, round(int(self.counts_[r]) * self.keep / 100)) for r in dense}
         self.sampling_strategy_ = {self._region_name(r): n for r, n in kept.items()}
         return kept
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.sampler_tags.sample_indices = True
-        return tags

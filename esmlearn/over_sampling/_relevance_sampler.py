@@ -107,11 +107,6 @@ class RelevanceSampler(BaseRegionSampler):
         }
         return self.sampling_strategy_
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.sampler_tags.sample_indices = True
-        return tags
-
 
 def _draw(
     random_state: np.random.RandomState, weights: NDArray, n: int, *, replace: bool

@@ -296,11 +296,9 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return assigned
 
     def _make_classifier(self) -> Any:
-        if self.classifier is not None:
-            return seed_unseeded(clone(self.classifier), self.random_state)
-        return seed_unseeded(
-            make_pipeline(StandardScaler(), SVC(class_weight="balanced")), self.random_state
-        )
+        default = make_pipeline(StandardScaler(), SVC(class_weight="balanced"))
+        classifier = default if self.classifier is None else clone(self.classifier)
+        return seed_unseeded(classifier, self.random_state)
 
     def _make_regressor(self) -> Any:
         if self.regressor is not None:

@@ -18,7 +18,7 @@ def headline(result: StudyResult) -> str:
     if len({candidate.model for candidate in result.candidates}) == 1:
         first = f"Only one model was tried, so none is called best. Kept is {chosen.title}."
     elif conclusion.named:
-        first = f"{_capital(chosen.title)} is the best of the models compared."
+        first = f"{chosen.title[:1].upper()}{chosen.title[1:]} is the best of the models compared."
     else:
         first = (
             f"No model stands out: {n} of {len(result.candidates)} candidates cannot be told apart "
@@ -81,10 +81,6 @@ def optimism(result: StudyResult) -> str | None:
 def optimism_metrics(task: str) -> list[Metric]:
     """Return the metrics that homology and random folds are compared by."""
     return [m for m in metrics_of(task) if m.column in _COMPARED]
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def lower(title: str) -> str:

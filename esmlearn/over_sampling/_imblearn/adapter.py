@@ -66,12 +66,6 @@ def copies(rows: Rows, numbers: NDArray) -> Synthetic:
     return Synthetic(rows.X[numbers], rows.y[numbers], rows.labels[numbers], parents)
 
 
-def random_copies(rows: Rows, region: int, n_new: int, random_state: np.random.RandomState) -> Any:
-    """Copy randomly chosen rows of a region."""
-    members = np.flatnonzero(rows.labels == region)
-    return copies(rows, random_state.choice(members, n_new))
-
-
 def join(parts: list[Synthetic], rows: Rows) -> Synthetic:
     """Join new rows by region, inside a region in the order in which they were made."""
     if not parts:
@@ -160,12 +154,14 @@ def run_sampler(
     if type(sampler) is RandomOverSampler:
         return _run_random(sampler, rows)
     has_proxies = type(sampler) in _WITH_PROXIES
-    if constraint is not None and (not has_proxies or _uses_all_rows(sampler)):
+    # Borderline-SMOTE 2 interpolates with rows of other regions, too.
+    uses_all_rows = getattr(sampler, "kind", None) == "borderline-2"
+    if constraint is not None and (not has_proxies or uses_all_rows):
         raise DataError(
             f"{sampler!r} chooses its neighbours by itself and cannot keep to families. Use one "
             'of "random", "smote", "adasyn", "borderline", "svm", "kmeans", or families="any".'
         )
-    everything = type(sampler) not in _LOCAL or _uses_all_rows(sampler)
+    everything = type(sampler) not in _LOCAL or uses_all_rows
     augmented = AugmentedRows(
         rows.X, rows.y, rows.labels, wanted, everything=everything, constraint=constraint
     )
@@ -184,11 +180,6 @@ def _run_random(sampler: RandomOverSampler, rows: Rows) -> Synthetic:
     return synthetic if sampler.shrinkage is None else synthetic._replace(X=resampled[n:])
 
 
-def _uses_all_rows(sampler: Any) -> bool:
-    """Whether a sampler interpolates with rows of other regions (Borderline-SMOTE 2)."""
-    return bool(getattr(sampler, "kind", None) == "borderline-2")
-
-
 def _set_proxies(sampler: Any, augmented: AugmentedRows, log: PairLog, n_jobs: int | None) -> None:
     """Replace the search, the SVM and the clustering inside a sampler by proxies."""
     params = sampler.get_params(deep=False)
@@ -197,7 +188,13 @@ def _set_proxies(sampler: Any, augmented: AugmentedRows, log: PairLog, n_jobs: i
         if name in params:
             # `m_neighbors` only counts who is near; nothing is interpolated with them.
             pairs = None if name == "m_neighbors" else log
-            proxies[name] = ProxyNeighbors(_neighbor_search(params[name], n_jobs), augmented, pairs)
+            # The search that imbalanced-learn would make of the parameter.
+            search = (
+                clone(params[name])
+                if hasattr(params[name], "kneighbors")
+                else NearestNeighbors(n_neighbors=params[name] + 1, n_jobs=n_jobs)
+            )
+            proxies[name] = ProxyNeighbors(search, augmented, pairs)
     seed = params.get("random_state")
     if "svm_estimator" in params:
         svm = params["svm_estimator"] or SVC(gamma="scale", random_state=seed)
@@ -210,13 +207,6 @@ def _set_proxies(sampler: Any, augmented: AugmentedRows, log: PairLog, n_jobs: i
             kmeans = MiniBatchKMeans(n_clusters=kmeans, random_state=seed)
         proxies["kmeans_estimator"] = ProxyKMeans(kmeans, augmented)
     sampler.set_params(**proxies)
-
-
-def _neighbor_search(neighbors: Any, n_jobs: int | None) -> Any:
-    """Return the search that imbalanced-learn would make of the parameter."""
-    if hasattr(neighbors, "kneighbors"):
-        return clone(neighbors)
-    return NearestNeighbors(n_neighbors=neighbors + 1, n_jobs=n_jobs)
 
 
 def _resample(sampler: Any, rows: Rows, augmented: AugmentedRows, log: PairLog) -> Synthetic:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from imblearn.over_sampling import SMOTE
+from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 
@@ -17,10 +18,10 @@ from esmlearn.exceptions import DataError, ResamplingWarning
 from esmlearn.over_sampling._imblearn.adapter import (
     Rows,
     Synthetic,
+    copies,
     join,
     n_neighbors,
     neighbors_name,
-    random_copies,
     run_sampler,
 )
 from esmlearn.over_sampling._imblearn.augmented_rows import NeighborConstraint
@@ -79,9 +80,10 @@ class SamplerWithFallback:
         for region in single:
             reason = "it has a single member, which was copied" if k else None
             parts.append(self._copies(sampler, region, reason))
-        self._check_counts(parts)
+        made = join(parts, self.rows)
+        self._check_counts(made.region)
         self._check_constraint()
-        return join(parts, self.rows)
+        return made
 
     def _attempt(self, sampler: Any, regions: list[int]) -> list[Synthetic]:
         """Run the sampler on several regions at once, or one by one if that fails."""
@@ -134,8 +136,9 @@ class SamplerWithFallback:
         if reason:
             self._note(region, reason)
         self.used[region] = "RandomOverSampler"
+        members = np.flatnonzero(self.rows.labels == region)
         generator = random_generator(self._seed(sampler))
-        return random_copies(self.rows, region, self.n_new[region], generator)
+        return copies(self.rows, generator.choice(members, self.n_new[region]))
 
     def _seed(self, sampler: Any) -> Any:
         return sampler.get_params(deep=False).get("random_state", self.seed)
@@ -151,10 +154,8 @@ class SamplerWithFallback:
         for region, count in zip(regions.tolist(), counts, strict=True):
             self._note(region, f"{count} members had no allowed neighbour and were copied")
 
-    def _check_counts(self, parts: list[Synthetic]) -> None:
-        """Record how many rows were made, and warn where they are clearly too few."""
-        made = [part.region for part in parts] or [np.empty(0, dtype=np.intp)]
-        regions = np.concatenate(made)
+    def _check_counts(self, regions: NDArray) -> None:
+        """Warn of regions for which clearly too few rows were made."""
         for region, asked in self.n_new.items():
             n_made = int(np.sum(regions == region))
             if self.counts[region] and n_made < (1 - _SHORTFALL) * asked:
