@@ -36,7 +36,7 @@ class Regions(NamedTuple):
                 raise DataError(f'labels must be None, "rare" or numbers, got {labels!r}.')
             if self.rare is None:
                 raise DataError(
-                    'labels="rare" needs regions that know what is rare: pass a fitted '
+                    'labels="rare" needs regions of which some are marked rare: pass a fitted '
                     "TargetRegions instead of edges, or name the regions by number."
                 )
             return np.flatnonzero(self.rare)

@@ -145,7 +145,7 @@ class GaussianNoiseOverSampler(BaseOverSampler):
 
 
 def _reflect(y: NDArray, low: float, high: float) -> NDArray:
-    """Fold values back into a range at its ends."""
+    """Reflect values back into a range at its ends."""
     width = high - low
     if not width:
         return np.full_like(y, low)

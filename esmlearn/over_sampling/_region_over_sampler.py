@@ -71,7 +71,7 @@ class RegionOverSampler(BaseOverSampler):
         Region (or class) for which each new row was made.
     parents_ : ndarray of int of shape (n_new, 2)
         The two training rows between which each new row lies, twice the same for a copy; -1 where
-        a foreign sampler does not tell.
+        it is not known of a foreign sampler.
     sample_indices_ : ndarray of int of shape (n_original + n_new,)
         Training row of each row, if all new rows are copies.
     report_ : DataFrame

@@ -98,7 +98,7 @@ class RegionUnderSampler(BaseRegionSampler):
         return take_rows(rows.X, self.sample_indices_), rows.y[self.sample_indices_]
 
     def _plan(self) -> dict[int, int]:
-        """How many rows stay in each dense region; sets `sampling_strategy_`."""
+        """Decide how many rows stay in each dense region; set `sampling_strategy_`."""
         dense = np.flatnonzero(~self.rare_ & (self.counts_ > 0)).tolist()
         if not dense:
             warn(

@@ -317,7 +317,7 @@ class TargetRegions(BaseEstimator):
         return _join_small_regions(y, edges, self.min_count)
 
     def _find_rare(self, y: NDArray) -> NDArray:
-        """Which regions are rare, by relevance or as the user names them."""
+        """Return which regions are rare, by relevance or as the user names them."""
         total = np.bincount(self.region(y), self.relevance(y), self.n_regions_)
         with np.errstate(invalid="ignore"):
             self.mean_relevance_ = total / self.counts_

@@ -129,7 +129,7 @@ def default_models(task: str, *, regions: Any = None, random_state: int = 0) -> 
         from esmlearn.neural_network import MLPRegressor
 
         # The step of a squared loss grows with the number of features, until it diverges; a Huber
-        # loss bounds it, once the target is scaled. Averaging settles what still swings.
+        # loss bounds it, once the target is scaled. Averaging damps what still oscillates.
         sgd = SGDRegressor(
             loss="huber", epsilon=1.0, alpha=1e-2, average=True, random_state=random_state
         )
@@ -220,7 +220,7 @@ class PipelineFactory:
 
 
 def takes_validation(model: Any) -> bool:
-    """Tell whether a model is trained with early stopping on a validation part."""
+    """Return whether a model is trained with early stopping on a validation part."""
     return hasattr(model, "early_stopping") and hasattr(model, "hidden_layer_sizes")
 
 

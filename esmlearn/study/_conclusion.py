@@ -85,7 +85,7 @@ def conclude(
     Returns
     -------
     conclusion : Conclusion
-        What the folds carry.
+        Conclusion from the folds.
     """
     metric = metrics_of(data.task)[0]
     named = {candidate.name: candidate for candidate in candidates}
@@ -164,7 +164,7 @@ def _against_none(
 def _useful(
     results: pd.DataFrame, chosen: Candidate, metric: Metric, shuffled: dict[int, float]
 ) -> bool | None:
-    """Tell whether a candidate is significantly better than ignorance; None without a dummy.
+    """Return whether a candidate is significantly better than ignorance; None without a dummy.
 
     The dummy alone is no yardstick: moving every prediction towards what is rare beats it in a
     metric that balances regions, without knowing anything of a protein.

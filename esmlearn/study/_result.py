@@ -14,7 +14,7 @@ from esmlearn.study._data import StudyData
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What a study found.
+    """Findings of a study; names are those of `Study`, without the underscore.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class StudyResult:
     predictions : dict of str to ndarray
         Out-of-fold predictions by candidate.
     conclusion : Conclusion
-        What the folds carry.
+        Conclusion from the folds.
     best_model : Pipeline
         The chosen candidate, fitted on everything.
     timings : dict of str to float

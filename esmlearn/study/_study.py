@@ -116,7 +116,7 @@ class Study(BaseEstimator):
     predictions_ : dict of str to ndarray
         Out-of-fold predictions by candidate.
     conclusion_ : Conclusion
-        What the folds carry.
+        Conclusion from the folds.
     best_model_ : Pipeline
         The chosen candidate, fitted on everything.
     fingerprint_ : str

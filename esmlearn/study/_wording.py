@@ -42,12 +42,12 @@ def _how_good(result: StudyResult) -> str:
     value = f"{measured(means[conclusion.chosen.name], metric)}{tail}"
     low, high = (measured(bound, metric) for bound in conclusion.interval)
     if result.data.regions is not None:
-        said, told = f"its predictions miss by {value}", "balanced MAE, rare ranges"
+        said, scale = f"its predictions miss by {value}", "balanced MAE, rare ranges"
         same = "misses by"
     else:
-        said, told, same = f"its macro F1 is {value}", "1 is perfect, rare classes", "gives"
+        said, scale, same = f"its macro F1 is {value}", "1 is perfect, rare classes", "gives"
     text = (
-        f"On protein families it has never seen, {said} ({told} counting as much as common ones; "
+        f"On protein families it has never seen, {said} ({scale} counting as much as common ones; "
         f"95 % interval {low} to {high}{tail})."
     )
     if conclusion.chosen.model == "dummy" or "dummy" not in means.index:
@@ -121,7 +121,7 @@ def p_value(value: float) -> str:
 
 
 def tell(value: Any) -> str:
-    """Return a setting or a finding, also one that holds others, as text for people."""
+    """Return a setting or a result, also one that holds others, as text for people."""
     if isinstance(value, Mapping):
         return ", ".join(f"{label(key)} {tell(inner)}" for key, inner in value.items())
     if isinstance(value, list | tuple):
@@ -136,5 +136,5 @@ def tell(value: Any) -> str:
 
 
 def label(key: str) -> str:
-    """Return the name of a setting or a finding without the marks of code."""
+    """Return the name of a setting or a result without the marks of code."""
     return key.removeprefix("n_").lstrip("-").replace("_", " ")

@@ -1,4 +1,4 @@
-"""Rows with their target and their number as two extra columns, for samplers that know neither."""
+"""Training rows with their target and their number as two extra columns."""
 
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ _CHUNK = 1 << 21  # neighbours per search; bounds the memory of a table as deep 
 
 
 class NeighborConstraint:
-    """Which rows may be interpolated with which, given the family of each row.
+    """Constraint on which rows are interpolated with which, by the family of each row.
 
     Parameters
     ----------
