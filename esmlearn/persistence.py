@@ -153,7 +153,7 @@ def load(
         Where the language model's weights lie on this machine, if not where they were when saving.
     trusted : iterable of str, default=()
         Further types to build, such as ``"mypackage.MyModel"``. Building a type can run its code:
-        name only what you know.
+        name only types you trust.
     check_weights : bool, default=True
         Whether to make sure now that the language model's weights are those of training.
 
@@ -296,7 +296,7 @@ def _bare_embedder(embedder: Any) -> Any:
 
 
 def _is_estimator(value: Any) -> bool:
-    """Tell what may hold an embedder; some of scikit-learn's fitted parts only predict."""
+    """Return whether it may hold an embedder; some fitted parts of scikit-learn only predict."""
     if isinstance(value, type) or not hasattr(value, "__dict__"):
         return False
     return any(hasattr(value, name) for name in ("get_params", "predict_proba", "predict"))
@@ -382,12 +382,12 @@ def _warn_versions(path: Any, about: dict[str, Any]) -> None:
         if saved.split(".")[:2] != installed.split(".")[:2]:
             other[name] = (saved, installed)
     if other:
-        told = ", ".join(
+        versions = ", ".join(
             f"{name} {saved} ({found} is here)" for name, (saved, found) in other.items()
         )
         wanted = " ".join(f'"{name}=={saved}"' for name, (saved, _) in other.items())
         warn(
-            f"{path} was saved with {told}: predictions may differ. To be sure: python -m pip "
+            f"{path} was saved with {versions}: predictions may differ. To be sure: python -m pip "
             f"install {wanted}",
         )
 
@@ -396,7 +396,7 @@ def _check_weights(path: Any, embedders: list[Any], about: dict[str, Any]) -> No
     """Make sure that the embedders find the weights that the model was trained with."""
     if len(embedders) != len(about["embedders"]):
         raise DataError(
-            f"{path} tells of {len(about['embedders'])} language-model embedders and holds "
+            f"{path} lists {len(about['embedders'])} language-model embedders and holds "
             f"{len(embedders)}; save it again with this version of esmlearn."
         )
     for embedder, saved in zip(embedders, about["embedders"], strict=True):

@@ -279,19 +279,19 @@ class Pipeline(_ImblearnPipeline):
 
 
 def _accepts(estimator: Any, *names: str) -> bool:
-    """Tell whether an estimator's fit has parameters of these names."""
+    """Return whether an estimator's fit has parameters of these names."""
     return set(names) <= set(signature(estimator.fit).parameters)
 
 
 def _is_skorch_net(estimator: Any) -> bool:
-    """Tell without importing skorch: where it was not imported nothing is a net of it."""
+    """Decide without importing skorch: where it was not imported nothing is a net of it."""
     skorch = sys.modules.get("skorch")
     return skorch is not None and isinstance(estimator, skorch.NeuralNet)
 
 
 @dataclass
 class _LastFit:
-    """What the final step is fitted with; `params_val` are its metadata of the validation rows."""
+    """Arguments of the final fit; `params_val` are its metadata of the validation rows."""
 
     X: Any
     y: Any

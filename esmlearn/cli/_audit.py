@@ -51,7 +51,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument(
         "--nearest", type=table_path, default=None, help="CSV of each test row's nearest relative"
     )
-    # The audit always tells several coverages, side by side.
+    # The audit always reports several coverages, side by side.
     add_homology(parser, coverage=False)
     parser.set_defaults(run=run)
 

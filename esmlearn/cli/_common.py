@@ -19,7 +19,7 @@ Commands = Any  # argparse has no public name for what add_subparsers returns
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows defaults that tell something."""
+    """Help with defaults, where they are informative."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.default is None or isinstance(action.default, bool) or action.nargs == 0:
@@ -28,7 +28,7 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def new_command(commands: Commands, name: str, summary: str, **options: Any) -> Any:
-    """Add a command that knows ``-v``, ``-q`` and ``--json``."""
+    """Add a command with ``-v``, ``-q`` and ``--json``."""
     parser = commands.add_parser(
         name,
         help=summary,
@@ -39,10 +39,10 @@ def new_command(commands: Commands, name: str, summary: str, **options: Any) -> 
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     loud = parser.add_mutually_exclusive_group()
     loud.add_argument(
-        "-v", "--verbose", action="store_const", const=1, default=0, help="tell every step"
+        "-v", "--verbose", action="store_const", const=1, default=0, help="show every step"
     )
     loud.add_argument(
-        "-q", "--quiet", dest="verbose", action="store_const", const=-1, help="tell errors only"
+        "-q", "--quiet", dest="verbose", action="store_const", const=-1, help="show errors only"
     )
     return parser
 
@@ -65,9 +65,12 @@ def add_input(parser: argparse.ArgumentParser, *, target: bool) -> None:
 
 
 def add_homology(parser: argparse.ArgumentParser, *, coverage: bool = True) -> None:
-    """Add the arguments that say who is a relative of whom, and the number of processes."""
+    """Add the arguments that define homologs, and the number of processes."""
     parser.add_argument(
-        "--identity", type=share, default=0.3, help="identity (0-1) from which on proteins are kin"
+        "--identity",
+        type=share,
+        default=0.3,
+        help="identity (0-1) from which on proteins are homologs",
     )
     if coverage:
         parser.add_argument(
@@ -147,7 +150,7 @@ def write_or_print(args: argparse.Namespace, table: pd.DataFrame) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return NumPy and path values as what JSON knows; what is no finite number is null."""
+    """Return NumPy and path values as JSON types; numbers that are not finite become null."""
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

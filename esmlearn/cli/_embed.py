@@ -52,7 +52,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Embed and write; a FASTA file goes through memory piece by piece."""
+    """Embed and write; a FASTA file is read in blocks."""
     from esmlearn.embedding import ESMEmbedder
     from esmlearn.embedding._fasta import chunks, embed_chunks
 

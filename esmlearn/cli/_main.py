@@ -94,7 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _start_logging(verbose: int) -> None:
-    """Tell steps on a terminal, warnings in a pipe; with -v all, with -q nothing but errors."""
+    """Log steps on a terminal, warnings in a pipe; with -v all, with -q nothing but errors."""
     shown = verbose + (1 if sys.stderr.isatty() else 0)
     level = logging.ERROR if verbose < 0 else logging.INFO if shown > 0 else logging.WARNING
     logger = logging.getLogger("esmlearn")

@@ -233,11 +233,11 @@ def _draw(given: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     # The rank in its class as a share of the class: the lowest are of all classes alike.
     share = (place.rank() - 0.5) / place.transform("size")
     rows = np.sort(np.argsort(share.to_numpy(), kind="stable")[: args.sample])
-    told = f"{given['source']['name']}, a random sample of {len(rows)} of {n} proteins"
+    name = f"{given['source']['name']}, a random sample of {len(rows)} of {n} proteins"
     return {
         **given,
         **{column: np.asarray(given[column])[rows] for column in ("sequences", "y", "ids")},
-        "source": {**given["source"], "name": f"{told} (seed {args.seed})"},
+        "source": {**given["source"], "name": f"{name} (seed {args.seed})"},
     }
 
 

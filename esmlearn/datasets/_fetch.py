@@ -34,7 +34,7 @@ class RemoteFile:
 
     @property
     def url(self) -> str:
-        """Where it is downloaded from."""
+        """Address of the download."""
         return f"{self.folder}/{self.name}"
 
 
@@ -87,7 +87,7 @@ def fetch_file(
 
 
 def is_intact(path: Path, file: RemoteFile) -> bool:
-    """Tell whether a file is there and has the checksums it should have."""
+    """Return whether a file exists and has the expected checksums."""
     if not path.is_file():
         return False
     content = path.read_bytes()
@@ -111,7 +111,7 @@ def _download(file: RemoteFile, folder: Path) -> None:
     )
     try:
         store.fetch(file.name, downloader=pooch.HTTPDownloader(timeout=60))
-    # pooch tells of a wrong checksum by ValueError; what requests raises is an OSError.
+    # pooch reports a wrong checksum by ValueError; what requests raises is an OSError.
     except (OSError, ValueError) as error:
         raise DownloadError(
             f"{file.url} cannot be downloaded ({error}). {_by_hand(file, folder / file.name)}"

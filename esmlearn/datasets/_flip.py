@@ -358,8 +358,8 @@ def _fetch(
     left_out = len(raw) - len(frame)
     if subset != "all":
         frame = frame[frame["split"] == subset]
-    told = {"commit": _COMMIT, "name": chosen.file.name, "member": member, "left_out": left_out}
-    descr = chosen.descr + "\n" + _FLIP.format(**told)
+    source = {"commit": _COMMIT, "name": chosen.file.name, "member": member, "left_out": left_out}
+    descr = chosen.descr + "\n" + _FLIP.format(**source)
     return make_bunch(frame, path, descr, return_X_y=return_X_y, as_frame=as_frame)
 
 

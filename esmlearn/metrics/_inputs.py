@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from esmlearn.exceptions import DataError
 from esmlearn.over_sampling import TargetRegions
-from esmlearn.over_sampling._edges import check_edges, check_region_numbers
+from esmlearn.over_sampling._regions import check_edges, check_region_numbers
 from esmlearn.over_sampling._target import as_numeric_column
 
 
@@ -36,7 +36,7 @@ class Regions(NamedTuple):
                 raise DataError(f'labels must be None, "rare" or numbers, got {labels!r}.')
             if self.rare is None:
                 raise DataError(
-                    'labels="rare" needs regions that know what is rare: pass a fitted '
+                    'labels="rare" needs regions of which some are marked rare: pass a fitted '
                     "TargetRegions instead of edges, or name the regions by number."
                 )
             return np.flatnonzero(self.rare)

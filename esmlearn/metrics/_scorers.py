@@ -23,8 +23,8 @@ from esmlearn.utils._warn import warn
 _WORST_ERROR = 1e30  # finite, so that means and ranks over folds stay defined
 
 
-class _Asked(NamedTuple):
-    """What the user asked of a scorer."""
+class _Parameters(NamedTuple):
+    """Parameters that the user gave a scorer."""
 
     regions: Any
     labels: Any
@@ -34,7 +34,7 @@ class _Asked(NamedTuple):
 
 
 def _classification(position: int) -> Callable:
-    def score(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
+    def score(y_true: NDArray, y_pred: NDArray, asked: _Parameters) -> float:
         scores = region_precision_recall_fscore(
             y_true,
             y_pred,
@@ -51,7 +51,7 @@ def _classification(position: int) -> Callable:
 
 
 def _error(name: str) -> Callable:
-    def score(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
+    def score(y_true: NDArray, y_pred: NDArray, asked: _Parameters) -> float:
         errors = region_errors(
             y_true, y_pred, regions=asked.regions, sample_weight=asked.sample_weight
         )
@@ -64,26 +64,26 @@ def _error(name: str) -> Callable:
     return score
 
 
-def _balanced(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
+def _balanced(y_true: NDArray, y_pred: NDArray, asked: _Parameters) -> float:
     return balanced_mean_absolute_error(
         y_true, y_pred, regions=asked.regions, sample_weight=asked.sample_weight
     )
 
 
-def _sera(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
+def _sera(y_true: NDArray, y_pred: NDArray, asked: _Parameters) -> float:
     return sera(y_true, y_pred, relevance=asked.regions) / len(y_true)
 
 
-def _weighted(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
+def _weighted(y_true: NDArray, y_pred: NDArray, asked: _Parameters) -> float:
     return relevance_weighted_rmse(y_true, y_pred, relevance=asked.regions)
 
 
-def _utility(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
+def _utility(y_true: NDArray, y_pred: NDArray, asked: _Parameters) -> float:
     threshold = asked.regions.threshold
     return utility_f1(y_true, y_pred, relevance=asked.regions, threshold=threshold, beta=asked.beta)
 
 
-def _rank(y_true: NDArray, y_pred: NDArray, asked: _Asked) -> float:
+def _rank(y_true: NDArray, y_pred: NDArray, asked: _Parameters) -> float:
     return spearman(y_true, y_pred)
 
 
@@ -144,7 +144,7 @@ def make_region_scorer(
         a region without predictions or without targets are 0, as in scikit-learn. Errors are those
         of the chosen regions that have targets, and, if none has, those of all regions that have.
         Where no chosen region has a target, or no target any relevance, there is an
-        `UndefinedMetricWarning`, as such a fold tells little. A number takes the place of these
+        `UndefinedMetricWarning`, as such a fold says little. A number takes the place of these
         values without a warning: 0 or 1 for scores, an error of at least 0, in units of the target,
         for errors.
 
@@ -242,7 +242,7 @@ def _check_zero_division(zero_division: Any, *, is_error: bool) -> None:
 
 def _finite_score(y_true: NDArray, y_pred: NDArray, *, metric: str, **options: Any) -> float:
     """Value of a metric, or its worst value when the predictions are not finite."""
-    about, asked = _METRICS[metric], _Asked(**options)
+    about, asked = _METRICS[metric], _Parameters(**options)
     if asked.sample_weight is not None and not about.weighs:
         weighs = sorted(name for name, other in _METRICS.items() if other.weighs)
         raise DataError(f"{metric!r} takes no sample_weight; of these metrics {weighs} do.")
@@ -264,7 +264,7 @@ def _finite_score(y_true: NDArray, y_pred: NDArray, *, metric: str, **options: A
     return _WORST_ERROR if about.is_error else about.worst
 
 
-def _without_relevance(y_true: NDArray, value: float, metric: str, asked: _Asked) -> float:
+def _without_relevance(y_true: NDArray, value: float, metric: str, asked: _Parameters) -> float:
     """Return what is scored where no target has any relevance; warn if nothing was said of it."""
     if asked.zero_division != "warn":
         return float(asked.zero_division)
@@ -277,7 +277,7 @@ def _without_relevance(y_true: NDArray, value: float, metric: str, asked: _Asked
     return value
 
 
-def _warn_without_targets(y_true: NDArray, metric: str, asked: _Asked) -> None:
+def _warn_without_targets(y_true: NDArray, metric: str, asked: _Parameters) -> None:
     """Warn when none of the targets lies in a chosen region."""
     found = check_regions(asked.regions)
     chosen = found.chosen(asked.labels)

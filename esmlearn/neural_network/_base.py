@@ -1,4 +1,4 @@
-"""What MLPRegressor and MLPClassifier share: parameters, rows, training and state."""
+"""Base of MLPRegressor and MLPClassifier: parameters, rows, training and state."""
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterator
@@ -151,7 +151,7 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
         return groups
 
     def _continues(self) -> bool:
-        """Tell whether this fit goes on from the weights of the last one."""
+        """Return whether this fit goes on from the weights of the last one."""
         return self.warm_start and hasattr(self, "networks_")
 
     def _plan(self, n_outputs: int) -> "TrainingPlan":

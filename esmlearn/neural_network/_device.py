@@ -1,4 +1,4 @@
-"""Where and on how many threads a network trains."""
+"""Device and number of threads on which a network trains."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -30,7 +30,7 @@ class _BatchNorm(nn.BatchNorm1d):
     """Batch norm whose running statistics are right from the first step.
 
     torch starts them at mean 0 and variance 1 and moves them by a tenth per step; a small table has
-    few steps per epoch, and its first validation losses would tell nothing. Here the first ten
+    few steps per epoch, and its first validation losses would mean nothing. Here the first ten
     steps are averaged evenly. What is trained does not change.
     """
 

@@ -1,4 +1,4 @@
-"""Which rows train and which validate, whatever the order in which the table holds them."""
+"""Training and validation rows, the same whatever the order of the rows in the table."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -92,15 +92,15 @@ def _choose_units(
     n_units, n_strata = int(units.max()) + 1, int(strata.max()) + 1
     table = np.zeros((n_units, n_strata), dtype=np.intp)
     np.add.at(table, (units, strata), 1)
-    room = np.rint(fraction * table.sum(axis=0)).astype(np.intp)
-    if not room.any():
-        room[np.argmax(table.sum(axis=0))] = 1
+    remaining = np.rint(fraction * table.sum(axis=0)).astype(np.intp)
+    if not remaining.any():
+        remaining[np.argmax(table.sum(axis=0))] = 1
     chosen = []
     for unit in rng.permutation(n_units):
-        if (table[unit] <= room).all():
-            room = room - table[unit]
+        if (table[unit] <= remaining).all():
+            remaining = remaining - table[unit]
             chosen.append(unit)
-        if not room.any():
+        if not remaining.any():
             break
     return np.array(chosen if chosen else [int(np.argmin(table.sum(axis=1)))])
 

@@ -1,9 +1,10 @@
-"""What all samplers of this room share: reading the rows, and finding and naming their regions."""
+"""Bases of the samplers: reading rows, finding and naming their regions, adding rows to them."""
 
 from numbers import Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from imblearn.base import BaseSampler
 from imblearn.utils import check_target_type
 from numpy.typing import ArrayLike, NDArray
@@ -13,15 +14,20 @@ from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, validate_data
 
-from esmlearn.exceptions import DataError
-from esmlearn.over_sampling._containers import float_types, restore_features, restore_target
-from esmlearn.over_sampling._delegate import Rows
-from esmlearn.over_sampling._edges import check_region_numbers
-from esmlearn.over_sampling._regions import TargetRegions, make_regions
+from esmlearn.exceptions import DataError, ResamplingWarning
+from esmlearn.over_sampling._containers import (
+    float_types,
+    restore_features,
+    restore_target,
+    stack_rows,
+)
+from esmlearn.over_sampling._imblearn.adapter import Rows, Synthetic
+from esmlearn.over_sampling._regions import TargetRegions, check_region_numbers, make_regions
 from esmlearn.over_sampling._target import as_numeric_column, check_continuous_target, is_continuous
 from esmlearn.utils._finite import check_finite
 from esmlearn.utils._sequences import refuse_text
 from esmlearn.utils._targets import check_no_missing
+from esmlearn.utils._warn import warn
 
 
 class BaseRegionSampler(BaseSampler):
@@ -84,24 +90,25 @@ class BaseRegionSampler(BaseSampler):
         raise NotImplementedError
 
     def _resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
-        """Read the rows, resample them, and give them back as they came."""
+        """Resample the rows, and return them in the user's containers and dtypes."""
         features, values = self._fit_resample(self._read(X, y), **params)
-        return self._give_back(features, values, X, y, copies_only=self._makes_copies)
-
-    def _forget(self) -> None:
-        """Remove what an earlier fit learned, as not every fit learns the same attributes."""
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
+        copies_only, dtype = self._makes_copies, getattr(X, "dtype", features.dtype)
+        if dtype == np.float16 or (copies_only and dtype.kind != "O"):
+            features = features.astype(dtype, copy=False)
+        features = restore_features(features, X, copies_only=copies_only)
+        return features, restore_target(self._target_values(values, y, copies_only), y, features)
 
     @property
     def _makes_copies(self) -> bool:
-        """Whether all rows that are given back are copies of training rows, whatever the data."""
+        """Whether all resampled rows are copies of training rows, whatever the data."""
         return True
 
     def _read(self, X: Any, y: Any) -> Rows:
         """Check the rows; learn the regions of a continuous target or the classes of another."""
         self._validate_params()
-        self._forget()
+        # Not every fit learns the same attributes, so those of an earlier one go.
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
         if y is None:
             raise DataError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
@@ -115,7 +122,7 @@ class BaseRegionSampler(BaseSampler):
         return rows
 
     def _divides_numbers(self, y: Any) -> bool:
-        """Tell whether `y` is a quantity because the user says how to divide it."""
+        """Whether `y` is a quantity because the user says how to divide it."""
         if self.target != "auto" or self.regions is None:
             return False
         values = np.ravel(np.asarray(y)).tolist()
@@ -212,16 +219,6 @@ class BaseRegionSampler(BaseSampler):
             bounds = f"below {high:g}" if number == 0 else f"{low:g} and more"
         return f"Region {number} ({bounds}, {count} rows)"
 
-    def _give_back(
-        self, features: Any, target: NDArray, X: Any, y: Any, *, copies_only: bool
-    ) -> tuple[Any, Any]:
-        """Return rows in the user's containers and dtypes."""
-        dtype = getattr(X, "dtype", features.dtype)
-        if dtype == np.float16 or (copies_only and dtype.kind != "O"):
-            features = features.astype(dtype, copy=False)
-        given = restore_features(features, X, copies_only=copies_only)
-        return given, restore_target(self._target_values(target, y, copies_only), y, given)
-
     def _target_values(self, target: NDArray, y: Any, copies_only: bool) -> NDArray:
         """Give a target its class names or its number type back."""
         if self.regions_ is None:
@@ -237,7 +234,130 @@ class BaseRegionSampler(BaseSampler):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.sampler_tags.sample_indices = self._makes_copies
         return tags
+
+
+class BaseOverSampler(BaseRegionSampler):
+    """Base of the samplers that append rows to rare regions, and keep a record of them.
+
+    Subclasses have the parameter `level`.
+    """
+
+    _parameter_constraints: dict = {
+        **BaseRegionSampler._parameter_constraints,
+        "level": [Interval(Real, 0, None, closed="left"), StrOptions({"balance"}), dict],
+    }
+
+    level: float | dict | str
+
+    def _plan(self) -> dict[int, int]:
+        """Decide how many rows each region gets; set `sampling_strategy_`."""
+        if isinstance(self.level, dict):
+            percent = self._percent_by_region(self.level)
+            n_new = {r: self._rows_by_percent(r, percent[r]) for r in sorted(percent)}
+        else:
+            n_new = {r: self._rows_by_level(r) for r in np.flatnonzero(self.rare_).tolist()}
+        if not n_new and not self._is_off:
+            warn(
+                "No region of the target is rare, so no rows were added. Name regions with rare= "
+                "or level=, or lower the threshold of TargetRegions.",
+                ResamplingWarning,
+            )
+        self.sampling_strategy_ = {
+            self._region_name(r): int(self.counts_[r] + n) for r, n in n_new.items()
+        }
+        return n_new
+
+    def _percent_by_region(self, level: dict) -> dict[int, float]:
+        """Return percentages by position; -1 and the last number are one region, not two."""
+        for name, percent in level.items():
+            if not isinstance(percent, Real) or not 0 <= float(percent) < float("inf"):
+                raise DataError(
+                    f"level[{name!r}] is {percent!r}: expected a percentage of at least 0, such as "
+                    "200."
+                )
+        named: dict[int, Any] = {}
+        for name in level:
+            first = named.setdefault(self._region_number(name), name)
+            if first is not name:
+                raise DataError(
+                    f"level[{first!r}] is {level[first]!r} and level[{name!r}] is "
+                    f"{level[name]!r}, but {first!r} and {name!r} name the same region. Give each "
+                    "region one percentage."
+                )
+        return {region: level[name] for region, name in named.items()}
+
+    @property
+    def _is_off(self) -> bool:
+        """Whether the user switched resampling off."""
+        return False
+
+    def _rows_by_level(self, region: int) -> int:
+        if self.level == "balance":
+            return int(self.counts_.max() - self.counts_[region])
+        return self._rows_by_percent(region, self.level)
+
+    def _rows_by_percent(self, region: int, percent: Any) -> int:
+        n_new = round(self.counts_[region] * percent / 100)
+        if percent and self.counts_[region] and not n_new and not self._is_off:
+            warn(
+                f"level: {percent:g}% of {self._region_text(region)} is no row, so nothing was "
+                "added. 100 doubles the rows, 200 makes three times as many.",
+                ResamplingWarning,
+            )
+        return n_new
+
+    def _append(
+        self,
+        rows: Rows,
+        synthetic: Synthetic,
+        n_new: dict[int, int],
+        *,
+        used: dict[int, str],
+        notes: dict[int, list[str]],
+    ) -> tuple[Any, NDArray]:
+        """Append new rows to the training rows, and keep a record of them."""
+        self.synthetic_region_ = self.region_names_[synthetic.region]
+        self.parents_ = synthetic.parents
+        if self._makes_copies:
+            originals = np.arange(self.n_original_)
+            self.sample_indices_ = np.concatenate([originals, synthetic.parents[:, 0]])
+        regions = list(n_new)
+        notes = notes | self._notes_on_empty(regions)
+        self.report_ = pd.DataFrame(
+            {
+                "n_members": self.counts_[regions].astype(int),
+                "n_asked": np.array(list(n_new.values()), dtype=int),
+                "n_made": [int(np.sum(synthetic.region == r)) for r in regions],
+                "n_outside": [self._count_outside(synthetic, r) for r in regions],
+                "sampler": [used.get(r, "") for r in regions],
+                "notes": ["; ".join(notes.get(r, [])) for r in regions],
+            },
+            index=pd.Index(self.region_names_[regions], name="region"),
+        )
+        features = stack_rows(rows.X, [synthetic.X] if len(synthetic.y) else [])
+        return features, np.concatenate([rows.y, synthetic.y])
+
+    def _notes_on_empty(self, regions: list[int]) -> dict[int, list[str]]:
+        """Warn about regions without members, from which no rows can be made."""
+        empty = [] if self._is_off else [r for r in regions if not self.counts_[r]]
+        for region in empty:
+            text = f"{self._region_text(region)}: it has no members, so nothing was added."
+            warn(text, ResamplingWarning)
+        return {region: ["it has no members, so nothing was added"] for region in empty}
+
+    def _count_outside(self, synthetic: Synthetic, region: int) -> int:
+        """New rows whose target lies outside of the region they were made for."""
+        if self.regions_ is None:
+            return 0
+        made = synthetic.y[synthetic.region == region]
+        return int(np.sum(self.regions_.region(made) != region))
+
+
+def take_rows(X: Any, numbers: NDArray) -> Any:
+    """Rows of a matrix by number; sparse matrices keep their format."""
+    return X[numbers].asformat(X.format) if sparse.issparse(X) else X[numbers]
 
 
 def _is_finite_number(text: str) -> bool:
@@ -245,20 +365,3 @@ def _is_finite_number(text: str) -> bool:
         return bool(np.isfinite(float(text)))
     except ValueError:
         return False
-
-
-def check_level(level: Any) -> None:
-    """Refuse percentages that are not numbers of at least 0."""
-    for name, percent in level.items():
-        if not isinstance(percent, Real) or not 0 <= float(percent) < float("inf"):
-            raise DataError(
-                f"level[{name!r}] is {percent!r}: expected a percentage of at least 0, such as 200."
-            )
-
-
-LEVEL_CONSTRAINTS = [Interval(Real, 0, None, closed="left"), StrOptions({"balance"}), dict]
-
-
-def take_rows(X: Any, numbers: NDArray) -> Any:
-    """Rows of a matrix by number; sparse matrices keep their format."""
-    return X[numbers].asformat(X.format) if sparse.issparse(X) else X[numbers]

@@ -41,7 +41,7 @@ class DenseWeightRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     regressor_ : regressor
         The fitted regressor.
     regions_ : TargetRegions
-        Knows the density of the training targets.
+        Regions with the density of the training targets.
     n_features_in_ : int
         Number of features.
 

@@ -35,7 +35,7 @@ class Density(NamedTuple):
 
     @property
     def cuts(self) -> NDArray:
-        """Where the target is cut between each point and the next."""
+        """Edges between each point and the next."""
         return self.grid[1:]
 
 
@@ -60,7 +60,7 @@ class Histogram(NamedTuple):
 
     @property
     def cuts(self) -> NDArray:
-        """Where the target is cut between each bin and the next."""
+        """Edges between each bin and the next."""
         return self.edges[1:-1]
 
 

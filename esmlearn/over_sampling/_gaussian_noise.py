@@ -7,14 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval
 
-from esmlearn.over_sampling._base import LEVEL_CONSTRAINTS
-from esmlearn.over_sampling._delegate import Rows, Synthetic, join
-from esmlearn.over_sampling._growing import GrowingSampler
+from esmlearn.over_sampling._base import BaseOverSampler
+from esmlearn.over_sampling._imblearn.adapter import Rows, Synthetic, join
 from esmlearn.over_sampling._regions import TargetRegions
 from esmlearn.utils._random import random_generator
 
 
-class GaussianNoiseOverSampler(GrowingSampler):
+class GaussianNoiseOverSampler(BaseOverSampler):
     """Add copies of rare rows with Gaussian noise on their features and targets.
 
     The second arm of SMOGN [1]_. Noise is a fraction of each feature's standard deviation *inside
@@ -83,10 +82,9 @@ class GaussianNoiseOverSampler(GrowingSampler):
     """
 
     _parameter_constraints: dict = {
-        **GrowingSampler._parameter_constraints,
+        **BaseOverSampler._parameter_constraints,
         "scale": [Interval(Real, 0, None, closed="left")],
         "target_scale": [Interval(Real, 0, None, closed="left"), None],
-        "level": LEVEL_CONSTRAINTS,
         "random_state": ["random_state"],
     }
 
@@ -147,7 +145,7 @@ class GaussianNoiseOverSampler(GrowingSampler):
 
 
 def _reflect(y: NDArray, low: float, high: float) -> NDArray:
-    """Fold values back into a range at its ends."""
+    """Reflect values back into a range at its ends."""
     width = high - low
     if not width:
         return np.full_like(y, low)

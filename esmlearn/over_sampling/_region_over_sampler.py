@@ -10,16 +10,15 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_consistent_length
 
 from esmlearn.exceptions import DataError
-from esmlearn.over_sampling._base import LEVEL_CONSTRAINTS
-from esmlearn.over_sampling._delegate import SAMPLERS, Rows, copies, make_sampler
-from esmlearn.over_sampling._families import Partners
-from esmlearn.over_sampling._growing import GrowingSampler
+from esmlearn.over_sampling._base import BaseOverSampler
+from esmlearn.over_sampling._imblearn.adapter import SAMPLERS, Rows, copies, make_sampler
+from esmlearn.over_sampling._imblearn.augmented_rows import NeighborConstraint
+from esmlearn.over_sampling._imblearn.fallback import SamplerWithFallback
 from esmlearn.over_sampling._regions import TargetRegions
-from esmlearn.over_sampling._work import Work
 from esmlearn.utils._targets import check_no_missing
 
 
-class RegionOverSampler(GrowingSampler):
+class RegionOverSampler(BaseOverSampler):
     """Add synthetic rows to the rare regions of a continuous target, or to rare classes.
 
     Any over-sampler of imbalanced-learn does the work, as if regions were classes; the features of
@@ -72,7 +71,7 @@ class RegionOverSampler(GrowingSampler):
         Region (or class) for which each new row was made.
     parents_ : ndarray of int of shape (n_new, 2)
         The two training rows between which each new row lies, twice the same for a copy; -1 where
-        a foreign sampler does not tell.
+        it is not known of a foreign sampler.
     sample_indices_ : ndarray of int of shape (n_original + n_new,)
         Training row of each row, if all new rows are copies.
     report_ : DataFrame
@@ -96,10 +95,10 @@ class RegionOverSampler(GrowingSampler):
 
     Notes
     -----
-    The target rides along as an extra column, scaled by an exact power of two. Neighbours, support
+    The target is appended as an extra column, scaled by an exact power of two. Neighbours, support
     vectors and clusters are found on the true features. Neighbour tables are shared by all
     estimators of a process that are fitted on the same rows, so that further levels of a sampler
-    in a grid need no search. Of many dense features most distances are settled in single precision,
+    in a grid need no search. Of many dense features most distances are decided in single precision,
     with the same neighbours as in double precision, which imbalanced-learn uses throughout.
 
     A classifier that is fitted on more rows of a class gives it a higher probability: with `level`
@@ -133,9 +132,8 @@ class RegionOverSampler(GrowingSampler):
     """
 
     _parameter_constraints: dict = {
-        **GrowingSampler._parameter_constraints,
+        **BaseOverSampler._parameter_constraints,
         "sampler": [StrOptions(set(SAMPLERS)), HasMethods(["fit_resample", "set_params"]), None],
-        "level": LEVEL_CONSTRAINTS,
         "families": [StrOptions({"any", "within", "between"})],
         "fallback": [StrOptions({"smote", "random", "error"})],
         "n_jobs": [Integral, None],
@@ -198,17 +196,17 @@ class RegionOverSampler(GrowingSampler):
         if self._is_off or not any(n_new.values()):
             nothing = copies(rows, np.empty(0, dtype=np.intp))
             return self._append(rows, nothing, n_new, used={}, notes={})
-        work = Work(
+        run = SamplerWithFallback(
             rows=rows,
             n_new=n_new,
             names={region: self._region_text(region) for region in n_new},
             fallback=self.fallback,
             seed=self._seed(),
-            partners=self._partners(groups, len(rows.labels)),
+            constraint=self._neighbor_constraint(groups, len(rows.labels)),
             n_jobs=self.n_jobs,
         )
-        synthetic = work.run(make_sampler(self.sampler, random_state=work.seed))
-        return self._append(rows, synthetic, n_new, used=work.used, notes=work.notes)
+        synthetic = run.run(make_sampler(self.sampler, random_state=run.seed))
+        return self._append(rows, synthetic, n_new, used=run.used, notes=run.notes)
 
     @property
     def _is_off(self) -> bool:
@@ -221,7 +219,9 @@ class RegionOverSampler(GrowingSampler):
         is_random = type(self.sampler) is SAMPLERS["random"]
         return bool(is_random and self.sampler.shrinkage is None)
 
-    def _partners(self, groups: ArrayLike | None, n_samples: int) -> Partners | None:
+    def _neighbor_constraint(
+        self, groups: ArrayLike | None, n_samples: int
+    ) -> NeighborConstraint | None:
         if self.families == "any":
             return None
         if groups is None:
@@ -232,7 +232,8 @@ class RegionOverSampler(GrowingSampler):
             )
         check_consistent_length(groups, np.empty(n_samples))
         check_no_missing(groups, "groups", what="family")
-        return Partners(np.unique(np.asarray(groups), return_inverse=True)[1], self.families)
+        families = np.unique(np.asarray(groups), return_inverse=True)[1]
+        return NeighborConstraint(families, self.families)
 
     def _seed(self) -> int | None:
         if self.random_state is None:

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval
 
 from esmlearn.exceptions import ResamplingWarning
 from esmlearn.over_sampling._base import BaseRegionSampler, take_rows
-from esmlearn.over_sampling._delegate import Rows
+from esmlearn.over_sampling._imblearn.adapter import Rows
 from esmlearn.over_sampling._regions import TargetRegions
 from esmlearn.utils._random import random_generator
 from esmlearn.utils._warn import warn
@@ -98,7 +98,7 @@ class RegionUnderSampler(BaseRegionSampler):
         return take_rows(rows.X, self.sample_indices_), rows.y[self.sample_indices_]
 
     def _plan(self) -> dict[int, int]:
-        """How many rows stay in each dense region; sets `sampling_strategy_`."""
+        """Decide how many rows stay in each dense region; set `sampling_strategy_`."""
         dense = np.flatnonzero(~self.rare_ & (self.counts_ > 0)).tolist()
         if not dense:
             warn(
@@ -108,8 +108,3 @@ class RegionUnderSampler(BaseRegionSampler):
         kept = {r: max(1, round(int(self.counts_[r]) * self.keep / 100)) for r in dense}
         self.sampling_strategy_ = {self._region_name(r): n for r, n in kept.items()}
         return kept
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.sampler_tags.sample_indices = True
-        return tags

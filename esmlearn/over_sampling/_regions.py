@@ -13,12 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from esmlearn.exceptions import DataError
 from esmlearn.over_sampling._density import dense_weights, histogram_density, kernel_density
-from esmlearn.over_sampling._edges import (
-    check_edges,
-    check_quantiles,
-    check_region_numbers,
-    join_small_regions,
-)
 from esmlearn.over_sampling._relevance import (
     DensityRelevance,
     RelevanceCurve,
@@ -313,14 +307,17 @@ class TargetRegions(BaseEstimator):
         if self.method == "edges":
             return check_edges(self.edges)
         if self.method == "quantile":
-            edges = np.unique(np.quantile(y, check_quantiles(self.quantiles)))
+            quantiles = np.asarray(self.quantiles, dtype=np.float64)
+            if quantiles.ndim != 1 or not ((quantiles > 0) & (quantiles < 1)).all():
+                raise DataError(f"quantiles must lie between 0 and 1, got {self.quantiles!r}.")
+            edges = np.unique(np.quantile(y, quantiles))
             return edges[edges > self.y_min_]
         edges = self._relevance.crossings(self.threshold)
         edges = edges[(edges > self.y_min_) & (edges <= self.y_max_)]
-        return join_small_regions(y, edges, self.min_count)
+        return _join_small_regions(y, edges, self.min_count)
 
     def _find_rare(self, y: NDArray) -> NDArray:
-        """Which regions are rare, by relevance or as the user names them."""
+        """Return which regions are rare, by relevance or as the user names them."""
         total = np.bincount(self.region(y), self.relevance(y), self.n_regions_)
         with np.errstate(invalid="ignore"):
             self.mean_relevance_ = total / self.counts_
@@ -334,8 +331,53 @@ def make_regions(regions: TargetRegions | ArrayLike | None) -> TargetRegions:
     """Return unfitted regions from an estimator, edges, or nothing."""
     if regions is None:
         return TargetRegions()
-    return (
-        clone(regions)
-        if isinstance(regions, TargetRegions)
-        else TargetRegions("edges", edges=regions)
-    )
+    return clone(regions) if hasattr(regions, "fit") else TargetRegions("edges", edges=regions)
+
+
+def check_edges(edges: ArrayLike | None, *, name: str = "edges") -> NDArray:
+    """Return edges as an ascending float array, or say which one is wrong."""
+    if edges is None and name == "edges":
+        raise DataError('method="edges" needs edges, such as edges=[50.0, 85.0]; got None.')
+    values = np.asarray(edges, dtype=np.float64)  # of None, too, which has no dimension
+    if values.ndim != 1 or values.size == 0:
+        raise DataError(
+            f"{name} must be a 1-D list of at least one number, such as [65.0]; got {edges!r}."
+        )
+    bad = ~np.isfinite(values)
+    bad[1:] |= np.diff(values) <= 0
+    if bad.any():
+        i = int(np.flatnonzero(bad)[0])
+        raise DataError(f"{name}[{i}] is {values[i]}: edges must be finite and ascending.")
+    return values
+
+
+def check_region_numbers(numbers: ArrayLike, n_regions: int) -> NDArray:
+    """Turn numbers of regions into a mask, or say which number does not exist."""
+    values = np.atleast_1d(np.asarray(numbers))
+    if values.dtype == bool and values.shape == (n_regions,):
+        return values.copy()
+    if values.size and values.dtype.kind not in "iu":
+        raise DataError(f"Regions are named by whole numbers, got {numbers!r}.")
+    mask = np.zeros(n_regions, dtype=bool)
+    for i, number in enumerate(values):
+        if not -n_regions <= number < n_regions:
+            raise DataError(
+                f"Region {number} (at index {i}) does not exist: the target has {n_regions} "
+                f"regions, 0 to {n_regions - 1}."
+            )
+        mask[number] = True
+    return mask
+
+
+def _join_small_regions(y: NDArray, edges: NDArray, min_count: int) -> NDArray:
+    """Take out edges until every region has `min_count` members."""
+    while edges.size:
+        labels = np.searchsorted(edges, y, side="right")
+        counts = np.bincount(labels, minlength=edges.size + 1)
+        smallest = int(np.argmin(counts))
+        if counts[smallest] >= min_count:
+            break
+        left = counts[smallest - 1] if smallest > 0 else np.inf
+        right = counts[smallest + 1] if smallest < edges.size else np.inf
+        edges = np.delete(edges, smallest - 1 if left <= right else smallest)
+    return edges

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval
 
 from esmlearn.exceptions import ResamplingWarning
 from esmlearn.over_sampling._base import BaseRegionSampler, take_rows
-from esmlearn.over_sampling._delegate import Rows
+from esmlearn.over_sampling._imblearn.adapter import Rows
 from esmlearn.over_sampling._regions import TargetRegions
 from esmlearn.utils._random import random_generator
 from esmlearn.utils._warn import warn
@@ -106,11 +106,6 @@ class RelevanceSampler(BaseRegionSampler):
             "remove": round(self.n_original_ * self.under / 100),
         }
         return self.sampling_strategy_
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.sampler_tags.sample_indices = True
-        return tags
 
 
 def _draw(

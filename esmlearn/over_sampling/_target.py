@@ -1,4 +1,4 @@
-"""What kind of target it is, and whether it can be used."""
+"""Checks of a target: continuous or classes, and whether it can be used."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _LARGEST_SPREAD = 1e150  # its square is a number
 
 
 def check_continuous_target(y: ArrayLike) -> NDArray:
-    """Return a continuous target as float64, or tell what is wrong with it.
+    """Return a continuous target as float64, or say what is wrong with it.
 
     Raises
     ------

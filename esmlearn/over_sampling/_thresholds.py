@@ -1,4 +1,4 @@
-"""From which score on a row is called rare: chosen on rows that the classifier has not seen."""
+"""Score thresholds for rare rows, chosen on rows that the classifier was not fitted on."""
 
 from typing import Any
 

@@ -14,8 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from esmlearn.exceptions import ResamplingWarning
-from esmlearn.over_sampling._edges import check_region_numbers
-from esmlearn.over_sampling._regions import TargetRegions, make_regions
+from esmlearn.over_sampling._regions import TargetRegions, check_region_numbers, make_regions
 from esmlearn.over_sampling._thresholds import (
     BREAK_EVEN,
     fit_on_all,
@@ -68,7 +67,7 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     ensemble : int, default=0
         With 0 the classifier is fitted once more, on all rows, and has the threshold of those of
         the folds. It has seen more rows than they and lets about a tenth more rows pass than it
-        should. Otherwise the classifiers of the folds, which are dealt this often, score a new
+        should. Otherwise the classifiers of the folds, which are drawn this often, score a new
         row by their mean, and the threshold is chosen on the mean scores of each row by those
         that were not fitted on it. As many rows pass as should, and a classifier that varies much
         from sample to sample, such as boosted trees, finds more; try 3. It takes ``cv *
@@ -107,7 +106,7 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     Notes
     -----
     With homologous rows give `groups` to `fit`, else the thresholds are chosen on rows whose
-    relatives the classifier knows, and come out too high for proteins of new families.
+    homologs the classifier was fitted on, and come out too high for proteins of new families.
 
     Examples
     --------
@@ -273,7 +272,7 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     ) -> None:
         """Fit what finds and predicts the members of one region."""
         classifier = self._make_classifier()
-        # One generator for all deals; with a number each would be the same.
+        # One generator for all repetitions; with a number each would be the same.
         generator = random_generator(self.random_state) if self.ensemble else self.random_state
         splits = []
         for _ in range(max(1, self.ensemble)):
@@ -297,11 +296,9 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return assigned
 
     def _make_classifier(self) -> Any:
-        if self.classifier is not None:
-            return seed_unseeded(clone(self.classifier), self.random_state)
-        return seed_unseeded(
-            make_pipeline(StandardScaler(), SVC(class_weight="balanced")), self.random_state
-        )
+        default = make_pipeline(StandardScaler(), SVC(class_weight="balanced"))
+        classifier = default if self.classifier is None else clone(self.classifier)
+        return seed_unseeded(classifier, self.random_state)
 
     def _make_regressor(self) -> Any:
         if self.regressor is not None:

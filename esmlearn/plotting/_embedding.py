@@ -116,7 +116,7 @@ class EmbeddingPCADisplay(AxesMixin):
             explained = pca.explained_variance_ratio_
         elif method == "umap":
             umap = import_optional("umap", extra="umap", purpose="A UMAP plot")
-            # With a seed UMAP runs in one thread, and warns unless it is told so.
+            # With a seed UMAP runs in one thread, and warns unless `n_jobs` says so.
             threads = -1 if random_state is None else 1
             reducer = umap.UMAP(n_components=2, random_state=random_state, n_jobs=threads)
             coordinates = reducer.fit_transform(X)

@@ -1,4 +1,4 @@
-"""What all figures share: colours that everybody can tell apart, late matplotlib, short labels."""
+"""Shared style of all figures: colours for the colour-blind, lazy matplotlib, short labels."""
 
 from itertools import pairwise
 from typing import Any, Protocol
@@ -21,14 +21,14 @@ MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "p", "d"]
 
 
 class HasRegions(Protocol):
-    """What the displays need of a fitted `TargetRegions`."""
+    """Attributes of a fitted `TargetRegions` that the displays use."""
 
     edges_: np.ndarray
     rare_: np.ndarray
 
 
 class AxesMixin:
-    """Where a display draws; sets ``ax_`` and ``figure_``."""
+    """Axes that a display draws on; sets ``ax_`` and ``figure_``."""
 
     ax_: Any
     figure_: Any

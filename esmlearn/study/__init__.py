@@ -5,8 +5,7 @@ from esmlearn.study._candidates import Candidate, default_models
 from esmlearn.study._conclusion import Conclusion
 from esmlearn.study._data import StudyData
 from esmlearn.study._statistics import bootstrap_components, corrected_ttest, holm
-from esmlearn.study._study import Study
-from esmlearn.study._wording import flattery, headline
+from esmlearn.study._study import Study, flattery, headline
 
 __all__ = [
     "Candidate",

@@ -4,12 +4,12 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from esmlearn.over_sampling import TargetRegions
+from esmlearn.over_sampling._regions import make_regions
 
 
 class RegionLogisticRegression(RegressorMixin, BaseEstimator):
@@ -117,12 +117,3 @@ class RegionLogisticRegression(RegressorMixin, BaseEstimator):
         # It answers with as many values as there are regions.
         tags.regressor_tags.poor_score = True
         return tags
-
-
-def make_regions(regions: Any) -> TargetRegions:
-    """Return unfitted regions from what a user may pass for them."""
-    if regions is None:
-        return TargetRegions()
-    if hasattr(regions, "fit"):
-        return clone(regions)
-    return TargetRegions(method="edges", edges=regions)

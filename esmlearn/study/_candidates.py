@@ -1,6 +1,8 @@
-"""What competes in a study: models, resamplers, levels, and the pipeline each pair becomes."""
+"""Candidates of a study: models, resamplers, levels, and the pipeline each combination becomes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from sklearn.base import clone
@@ -14,9 +16,12 @@ from sklearn.linear_model import (
     SGDClassifier,
     SGDRegressor,
 )
+from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
+from esmlearn.exceptions import DataError
 from esmlearn.study._baselines import RegionLogisticRegression
+from esmlearn.study._data import StudyData
 
 #: From simple to complex: of models that cannot be told apart the first is kept.
 COMPLEXITY = ["dummy", "ridge", "logistic", "sgd", "forest", "network"]
@@ -57,12 +62,33 @@ class Candidate:
         return f"{self.model}, {self.resampler} +{self.level}\N{NO-BREAK SPACE}%"
 
 
+def check_candidates(models: Any, resamplers: Sequence[str], levels: Sequence[int]) -> None:
+    """Refuse unknown candidates at once, and not after the search and the embedding."""
+    from esmlearn.over_sampling._imblearn.adapter import SAMPLERS
+
+    if len(models) == 0:
+        raise DataError(f"models is empty; expected names out of {', '.join(COMPLEXITY)}.")
+    named = models if isinstance(models, list | tuple) else []
+    for parameter, names, known in [
+        ("models", named, COMPLEXITY),
+        ("resamplers", resamplers, list(SAMPLERS)),
+    ]:
+        for name in names:
+            if name not in known:
+                raise DataError(
+                    f"{parameter} has {name!r}; expected names out of {', '.join(known)}."
+                )
+    for level in levels:
+        if not isinstance(level, Integral) or level < 1:
+            raise DataError(f"levels has {level!r}; expected whole per cents of 1 or more.")
+
+
 def list_candidates(
     models: list[str], resamplers: tuple[str, ...], levels: tuple[int, ...], *, tuned: bool
 ) -> list[Candidate]:
     """Return every model without and with every resampler and level.
 
-    The dummy model is not resampled: it says what knowing nothing of a protein is worth.
+    The dummy model is not resampled: it is the yardstick that ignores the protein.
     """
     candidates = []
     for model in models:
@@ -103,7 +129,7 @@ def default_models(task: str, *, regions: Any = None, random_state: int = 0) -> 
         from esmlearn.neural_network import MLPRegressor
 
         # The step of a squared loss grows with the number of features, until it diverges; a Huber
-        # loss bounds it, once the target is scaled. Averaging settles what still swings.
+        # loss bounds it, once the target is scaled. Averaging damps what still oscillates.
         sgd = SGDRegressor(
             loss="huber", epsilon=1.0, alpha=1e-2, average=True, random_state=random_state
         )
@@ -186,16 +212,46 @@ class PipelineFactory:
             ],
             validation=self.validation if takes_validation(model) else None,
         )
-        return self._search(pipeline) if candidate.resampler == "tuned" else pipeline
-
-    def _search(self, pipeline: Any) -> Any:
-        from sklearn.model_selection import GridSearchCV
-
+        if candidate.resampler != "tuned":
+            return pipeline
         return GridSearchCV(
             pipeline, self.grid, cv=self.inner, scoring=self.scoring, error_score="raise"
         )
 
 
 def takes_validation(model: Any) -> bool:
-    """Tell whether a model is trained with early stopping on a validation part."""
+    """Return whether a model is trained with early stopping on a validation part."""
     return hasattr(model, "early_stopping") and hasattr(model, "hidden_layer_sizes")
+
+
+def make_factory(parameters: dict[str, Any], data: StudyData, embedder: Any) -> PipelineFactory:
+    """Return the pipelines of a study with these parameters whose data are prepared."""
+    from esmlearn.metrics import make_region_scorer
+    from esmlearn.model_selection import CDHitGroupSplitter, CDHitShuffleSplit
+
+    seed = parameters["random_state"]
+    homology = {name: parameters[name] for name in ("identity", "coverage")}
+    homology["random_state"] = seed
+    regions = None if data.regions is None else clone(data.regions)
+    models = parameters["models"]
+    if not isinstance(models, dict):
+        known = default_models(data.task, regions=regions, random_state=seed)
+        models = known if models == "all" else {name: known[name] for name in models}
+    return PipelineFactory(
+        embedder=clone(embedder).set_params(n_jobs=None, verbose=0),
+        models=models,
+        regions=regions,
+        target="classes" if regions is None else "continuous",
+        validation=CDHitShuffleSplit(1, test_size=parameters["validation"], **homology),
+        inner=CDHitGroupSplitter(parameters["n_inner_splits"], **homology),
+        grid={
+            "resample__sampler": [None, *parameters["resamplers"]],
+            "resample__level": list(parameters["levels"]),
+        },
+        scoring=(
+            "f1_macro"
+            if data.regions is None
+            else make_region_scorer("balanced_mae", regions=data.regions)
+        ),
+        random_state=seed,
+    )

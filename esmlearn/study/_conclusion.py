@@ -1,4 +1,4 @@
-"""What a study concludes: a winner only where the folds carry one."""
+"""Conclusion of a study: a winner only where the folds carry one."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What the folds say about the candidates.
+    """Findings of the folds about the candidates.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Conclusion:
         Whether `top` stands out from every other model.
     useful : bool or None
         Whether `chosen` beats knowing nothing of the protein: the dummy, and its own predictions
-        dealt at random to the proteins of each fold; None if there was no dummy to compare with.
+        assigned at random to the proteins of each fold; None if there was no dummy to compare with.
     against_top : pandas.DataFrame
         Every candidate compared with `top`.
     against_none : pandas.DataFrame
@@ -85,7 +85,7 @@ def conclude(
     Returns
     -------
     conclusion : Conclusion
-        What the folds carry.
+        Conclusion from the folds.
     """
     metric = metrics_of(data.task)[0]
     named = {candidate.name: candidate for candidate in candidates}
@@ -164,7 +164,7 @@ def _against_none(
 def _useful(
     results: pd.DataFrame, chosen: Candidate, metric: Metric, shuffled: dict[int, float]
 ) -> bool | None:
-    """Tell whether a candidate is significantly better than ignorance; None without a dummy.
+    """Return whether a candidate is significantly better than ignorance; None without a dummy.
 
     The dummy alone is no yardstick: moving every prediction towards what is rare beats it in a
     metric that balances regions, without knowing anything of a protein.
@@ -184,7 +184,7 @@ def _useful(
 
 
 def shuffled_metric(data: StudyData, prediction: np.ndarray, fold: np.ndarray) -> dict[int, float]:
-    """Return what the deciding metric is on average if predictions are dealt anew in each fold.
+    """Return what the deciding metric is on average if predictions are shuffled in each fold.
 
     Parameters
     ----------

@@ -1,17 +1,20 @@
-"""From what a user gives to what is studied: every row that is left out is counted."""
+"""Proteins and folds of a study; every row that is left out is counted."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from esmlearn.clustering import HomologyGraph, deduplicate, homology_graph
 from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.io import check_target
 from esmlearn.over_sampling import TargetRegions
-from esmlearn.study._baselines import make_regions
+from esmlearn.over_sampling._regions import make_regions
 from esmlearn.utils._sequences import check_sequences, count_sequence_features
+
+Splits = dict[str, list[tuple[np.ndarray, np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def prepare(
     n_jobs: int | None = None,
     **homology: Any,
 ) -> tuple[StudyData, HomologyGraph]:
-    """Validate proteins, remove redundancy, and find out who is related to whom.
+    """Validate proteins, remove redundancy, and build the homology graph.
 
     Parameters
     ----------
@@ -115,9 +118,9 @@ def prepare(
     Returns
     -------
     data : StudyData
-        What is studied.
+        The proteins of the study.
     graph : HomologyGraph
-        Who is related to whom.
+        Graph of their homologies.
     """
     texts = check_sequences(sequences, name="sequences", min_sequences=2)
     if len(texts) < 2 * n_splits:
@@ -215,3 +218,54 @@ def choose_regions(y: np.ndarray, regions: Any) -> TargetRegions:
         return TargetRegions(method="quantile", quantiles=(0.05, 0.95), rare=[0, -1]).fit(y)
     small = np.flatnonzero(fitted.counts_ < fitted.counts_.mean())
     return fitted.set_params(rare=small.tolist()).fit(y)
+
+
+def make_folds(
+    data: StudyData,
+    graph: HomologyGraph,
+    *,
+    n_splits: int,
+    identity: float,
+    coverage: float,
+    random_split: bool,
+    random_state: int,
+) -> tuple[Splits, dict[str, Any]]:
+    """Return homology folds, random folds where asked, and how the homology folds were made.
+
+    Random folds are stratified by region or class where each has enough members.
+    """
+    from esmlearn.model_selection import CDHitGroupSplitter
+
+    splitter = CDHitGroupSplitter(
+        n_splits,
+        identity=identity,
+        coverage=coverage,
+        reference=graph,
+        random_state=random_state,
+    )
+    splits = {"homology": list(splitter.split(data.sequences, data.y))}
+    if random_split:
+        _, counts = np.unique(data.labels, return_counts=True)
+        kind = StratifiedKFold if counts.min() >= n_splits else KFold
+        folds = kind(n_splits, shuffle=True, random_state=random_state)
+        splits["random"] = list(folds.split(data.sequences, data.labels))
+    return splits, dict(splitter.description_)
+
+
+def audit_folds(
+    data: StudyData, splits: Splits, *, identity: float, n_jobs: int | None
+) -> dict[str, Any]:
+    """Return the leakage report of each kind of folds."""
+    from esmlearn.model_selection import audit_leakage
+
+    return {
+        name: audit_leakage(
+            data.sequences,
+            pairs,
+            identity=identity,
+            # Random folds leak so much that few rows tell how much.
+            n_sample=None if name == "homology" else 200,
+            n_jobs=n_jobs,
+        )
+        for name, pairs in splits.items()
+    }

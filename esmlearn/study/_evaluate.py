@@ -1,4 +1,4 @@
-"""One candidate on one fold: fit, predict, measure, keep."""
+"""Evaluation of one candidate on one fold: fit, predict, measure, keep."""
 
 import warnings
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from esmlearn.exceptions import TrainingInterruptedWarning
 from esmlearn.study._candidates import Candidate, PipelineFactory
 from esmlearn.study._data import StudyData
 from esmlearn.study._metrics import classification_metrics, regression_metrics
-from esmlearn.study._store import WorkFolder
+from esmlearn.study._settings import WorkFolder
 
 _COST = {"network": 9, "forest": 8, "logistic": 5, "ridge": 1, "dummy": 0}
 
@@ -47,7 +47,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Name of the piece in the work folder."""
+        """Name of the fold result in the work folder."""
         return f"{self.split}-{self.fold}-{self.candidate.name}-{self.key}"
 
 
@@ -101,7 +101,7 @@ def evaluate_all(
     n_jobs: int | None,
     bar: tqdm,
 ) -> list[dict[str, Any]]:
-    """Return the pieces of all tasks, computing those that the store does not have."""
+    """Return the results of all tasks, computing those that the work folder does not hold."""
     missing = [task for task in tasks if store.read(task.name) is None]
     # The slow ones first: no process idles at the end.
     missing.sort(key=lambda task: _COST.get(task.candidate.model, 2), reverse=True)
@@ -109,8 +109,8 @@ def evaluate_all(
     bar.update(len(tasks) - len(missing))
     for _ in run(delayed(evaluate)(task, data, factory, store) for task in missing):
         bar.update(1)
-    pieces = [store.read(task.name) for task in tasks]
-    return [piece for piece in pieces if piece is not None]
+    results = [store.read(task.name) for task in tasks]
+    return [result for result in results if result is not None]
 
 
 @contextmanager
@@ -156,16 +156,16 @@ def _scores(pipeline: Any, X: np.ndarray, data: StudyData) -> np.ndarray | None:
 
 
 def _training(pipeline: Any) -> dict[str, Any]:
-    """Return what a network tells about its training, and what an inner search chose."""
-    told: dict[str, Any] = {}
+    """Return the training history of a network, and the choice of an inner search."""
+    training: dict[str, Any] = {}
     if hasattr(pipeline, "best_params_"):
-        told["chosen"] = {k: str(v) for k, v in pipeline.best_params_.items()}
+        training["chosen"] = {k: str(v) for k, v in pipeline.best_params_.items()}
         pipeline = pipeline.best_estimator_
     model = pipeline.steps[-1][1]
     if hasattr(model, "history_"):
         keys = ("epoch", "train_loss", "valid_loss")
-        told["history"] = [
+        training["history"] = [
             {k: float(row[k]) for k in keys if row.get(k) is not None} for row in model.history_
         ]
-        told["best_epoch"] = int(model.best_iter_)
-    return told
+        training["best_epoch"] = int(model.best_iter_)
+    return training

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,10 +21,8 @@ from esmlearn.plotting import (
     TrainingCurveDisplay,
 )
 from esmlearn.study._metrics import metrics_of
+from esmlearn.study._result import StudyResult
 from esmlearn.utils._optional import import_optional
-
-if TYPE_CHECKING:
-    from esmlearn.study._study import Study
 
 #: A colour that no figure uses: ink is drawn with it and becomes the page's text colour.
 _INK = "#0b0c0d"
@@ -58,21 +56,10 @@ class Figure:
         return f'<?xml version="1.0"?>\n{head} style="background:#fff;color:#222">{body}'
 
 
-def draw_figures(study: "Study") -> list[Figure]:
-    """Draw every figure of a study.
-
-    Parameters
-    ----------
-    study : Study
-        A fitted study.
-
-    Returns
-    -------
-    figures : list of Figure
-        In the order of the report.
-    """
+def draw_figures(result: StudyResult) -> list[Figure]:
+    """Draw every figure of a study, in the order of the report."""
     figures = []
-    for name, title, caption, draw in _plan(study):
+    for name, title, caption, draw in _plan(result):
         with _page_style() as pyplot:
             figure = draw().figure_
             figures.append(Figure(name, title, caption, _svg(figure, name)))
@@ -120,17 +107,17 @@ def _svg(figure: Any, name: str) -> str:
 Plan = Iterator[tuple[str, str, str, Callable[[], Any]]]
 
 
-def _plan(study: "Study") -> Plan:
+def _plan(result: StudyResult) -> Plan:
     """Yield name, title, caption and drawing of every figure."""
-    yield from _data_figures(study)
-    yield from _prediction_figures(study)
-    yield from _training_figures(study)
-    yield from _split_figures(study)
+    yield from _data_figures(result)
+    yield from _prediction_figures(result)
+    yield from _training_figures(result)
+    yield from _split_figures(result)
 
 
-def _data_figures(study: "Study") -> Plan:
-    data = study.data_
-    names: dict[str, Any] = {"name": study.name, "unit": study.unit}
+def _data_figures(result: StudyResult) -> Plan:
+    data = result.data
+    names: dict[str, Any] = {"name": result.parameters["name"], "unit": result.unit}
     divided: Any = data.rare if data.regions is None else data.regions
     yield (
         "target",
@@ -142,14 +129,14 @@ def _data_figures(study: "Study") -> Plan:
         "pca",
         "Embeddings seen from above",
         "Each point is a protein; proteins that the language model finds similar lie close.",
-        partial(EmbeddingPCADisplay.from_embedding, study.embedding_, data.y, **names),
+        partial(EmbeddingPCADisplay.from_embedding, result.embedding, data.y, **names),
     )
 
 
-def _prediction_figures(study: "Study") -> Plan:
-    data, conclusion = study.data_, study.conclusion_
+def _prediction_figures(result: StudyResult) -> Plan:
+    data, conclusion = result.data, result.conclusion
     if data.regions is not None:
-        yield from _error_figures(study)
+        yield from _error_figures(result)
     for suffix, candidate in {"": conclusion.chosen, "-top": conclusion.top}.items():
         if suffix and candidate == conclusion.chosen:
             continue
@@ -160,28 +147,28 @@ def _prediction_figures(study: "Study") -> Plan:
             partial(
                 RegionConfusionDisplay.from_predictions,
                 data.y,
-                study.predictions_[candidate.name],
+                result.predictions[candidate.name],
                 regions=data.regions,
-                unit=study.unit,
+                unit=result.unit,
             ),
         )
 
 
-def _error_figures(study: "Study") -> Plan:
-    candidate = study.conclusion_.chosen
+def _error_figures(result: StudyResult) -> Plan:
+    candidate = result.conclusion.chosen
     draw = partial(
         PredictionErrorByRegionDisplay.from_predictions,
-        study.data_.y,
-        study.predictions_[candidate.name],
-        regions=study.data_.regions,
-        name=study.name,
-        unit=study.unit,
+        result.data.y,
+        result.predictions[candidate.name],
+        regions=result.data.regions,
+        name=result.parameters["name"],
+        unit=result.unit,
     )
     yield (
         "scatter",
         f"Predicted against measured: {candidate.title}",
         "Every protein was predicted by a model that saw none of its relatives.",
-        partial(draw, folds=study.folds_["fold"].to_numpy()),
+        partial(draw, folds=result.folds["fold"].to_numpy()),
     )
     yield (
         "error",
@@ -191,9 +178,9 @@ def _error_figures(study: "Study") -> Plan:
     )
 
 
-def _training_figures(study: "Study") -> Plan:
-    rare = metrics_of(study.data_.task)[-1]
-    results = study.results_[study.results_["resampler"] != "tuned"]
+def _training_figures(result: StudyResult) -> Plan:
+    rare = metrics_of(result.data.task)[-1]
+    results = result.results[result.results["resampler"] != "tuned"]
     for model in results.loc[results["resampler"] != "none", "model"].unique():
         yield (
             f"levels-{model}",
@@ -208,9 +195,9 @@ def _training_figures(study: "Study") -> Plan:
             ),
         )
     curves = [
-        (piece["history"], piece["best_epoch"])
-        for piece in study.pieces_
-        if "history" in piece and piece["resampler"] == "none"
+        (one["history"], one["best_epoch"])
+        for one in result.fold_results
+        if "history" in one and one["resampler"] == "none"
     ]
     if curves:
         histories, best = zip(*curves, strict=True)
@@ -222,25 +209,26 @@ def _training_figures(study: "Study") -> Plan:
         )
 
 
-def _split_figures(study: "Study") -> Plan:
-    data = study.data_
+def _split_figures(result: StudyResult) -> Plan:
+    data = result.data
     yield (
         "folds",
         "What the folds are made of",
         "Whole families go to one fold; every fold gets its share of each range.",
         partial(
             FoldsDisplay.from_folds,
-            study.folds_["fold"].to_numpy(),
+            result.folds["fold"].to_numpy(),
             data.y,
             regions=data.regions,
-            unit=study.unit,
+            unit=result.unit,
         ),
     )
     titles = {"homology": "homology folds", "random": "random folds"}
-    shares = {titles[name]: values[np.isfinite(values)] for name, values in study.leakage_.items()}
+    shares = {titles[name]: values[np.isfinite(values)] for name, values in result.leakage.items()}
+    identity = result.parameters["identity"]
     yield (
         "leakage",
         "What leaks from training to test",
-        f"Relatives: at least {study.identity:.0%} identity over half of the shorter protein.",
+        f"Relatives: at least {identity:.0%} identity over half of the shorter protein.",
         partial(LeakageDisplay.from_shares, shares),
     )

@@ -1,4 +1,4 @@
-"""What a study measures on each test fold."""
+"""Metrics of a study on each test fold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from esmlearn.over_sampling import TargetRegions
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is shown.
+    """A metric and how it is shown.
 
     Attributes
     ----------

@@ -1,23 +1,64 @@
-"""What decides the result of a finished piece, so that no other result is taken for it."""
+"""Work folder of fold results, each under a digest of the settings that decide it."""
 
 import hashlib
 import json
+import logging
+import os
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from esmlearn.study._candidates import Candidate, PipelineFactory, takes_validation
 from esmlearn.study._data import StudyData
+from esmlearn.utils._paths import atomic_write
+
+_log = logging.getLogger(__name__)
 
 #: Libraries whose version may change a result.
 LIBRARIES = ["esmlearn", "numpy", "scipy", "scikit-learn", "imbalanced-learn", "skorch", "torch"]
 
 
+class WorkFolder:
+    """Finished fold results by name; a name holds a digest of all that decides its result.
+
+    Parameters
+    ----------
+    folder : path-like
+        Folder of the results; it is made.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The folder.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.path = Path(folder)
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """Return a finished result as it was written; None if it is missing or damaged."""
+        path = self.path / f"{name}.json"
+        try:
+            return json.loads(path.read_text())
+        except FileNotFoundError:
+            return None
+        except (ValueError, OSError) as error:
+            _log.warning("%s is damaged (%s) and is computed again.", path, error)
+            return None
+
+    def write(self, name: str, result: dict[str, Any]) -> None:
+        """Write a finished result, whole or not at all; floats come back bit for bit."""
+        with atomic_write(self.path / f"{name}.json") as temporary:
+            temporary.write_text(json.dumps(result))
+
+
 def settings_of_study(
     data: StudyData, factory: PipelineFactory, *, fingerprint: str
 ) -> dict[str, Any]:
-    """Return what decides every piece of a study."""
+    """Return the settings that decide every fold result of a study."""
     return {
         "data": _digest(data.ids, data.sequences, data.y),
         "embedder": fingerprint,
@@ -28,7 +69,7 @@ def settings_of_study(
     }
 
 
-def key_of_piece(
+def key_of_result(
     settings: dict[str, Any],
     candidate: Candidate,
     factory: PipelineFactory,
@@ -37,7 +78,7 @@ def key_of_piece(
 ) -> str:
     """Return a digest of all that decides one candidate on one fold, and of nothing else.
 
-    A study with another model, level or number of folds takes over what it has in common.
+    A study with another model, level or number of folds takes over the results they share.
     """
     model = factory.models[candidate.model]
     own: dict[str, Any] = {

@@ -101,7 +101,7 @@ def bootstrap_components(
 ) -> tuple[float, float]:
     """Interval of a statistic when whole homology components are drawn with replacement.
 
-    Relatives are no independent evidence: drawing proteins one by one would make intervals too
+    Homologs are no independent evidence: drawing proteins one by one would make intervals too
     narrow.
 
     Parameters

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -13,25 +14,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from esmlearn.study._candidates import Candidate, PipelineFactory, list_candidates
-from esmlearn.study._conclusion import Conclusion, conclude
-from esmlearn.study._data import prepare
-from esmlearn.study._evaluate import Task, evaluate_all, interruptible, one_thread
-from esmlearn.study._folds import audit_folds, homology_folds, random_folds
-from esmlearn.study._plan import check_candidates, make_embedder, make_factory
-from esmlearn.study._settings import key_of_piece, settings_of_study
-from esmlearn.study._store import WorkFolder
-from esmlearn.study._tables import (
-    Splits,
-    join_predictions,
-    leaking_shares,
-    tabulate,
-    tabulate_folds,
+from esmlearn.clustering import HomologyGraph
+from esmlearn.study import _wording
+from esmlearn.study._candidates import (
+    Candidate,
+    PipelineFactory,
+    check_candidates,
+    list_candidates,
+    make_factory,
 )
+from esmlearn.study._conclusion import Conclusion, conclude
+from esmlearn.study._data import Splits, audit_folds, make_folds, prepare
+from esmlearn.study._evaluate import Task, evaluate_all, interruptible, one_thread
+from esmlearn.study._result import StudyResult
+from esmlearn.study._settings import WorkFolder, key_of_result, settings_of_study
+from esmlearn.study._tables import join_predictions, leaking_shares, tabulate, tabulate_folds
 from esmlearn.utils._progress import progress_bar
 
 _log = logging.getLogger(__name__)
@@ -40,10 +41,10 @@ _log = logging.getLogger(__name__)
 class Study(BaseEstimator):
     """Compare models and over-samplers on proteins, tested on families they have not seen.
 
-    The steps, each a public piece by itself: validate, remove redundancy, build the homology graph,
-    deal homology folds, audit their leakage, embed each distinct sequence once, fit every candidate
+    The steps, each public by itself: validate, remove redundancy, build the homology graph,
+    make homology folds, audit their leakage, embed each distinct sequence once, fit every candidate
     on every fold, measure, compare with paired tests, repeat the essence with random folds to show
-    how they flatter, and fit the chosen candidate on everything.
+    how optimistic they are, and fit the chosen candidate on everything.
 
     Parameters
     ----------
@@ -63,13 +64,13 @@ class Study(BaseEstimator):
     n_splits : int, default=5
         Homology folds.
     identity : float, default=0.3
-        Identity (0-1) from which on two proteins are relatives.
+        Identity (0-1) from which on two proteins are homologs.
     coverage : float, default=0.5
         Share of the shorter protein that an alignment must cover.
     redundancy : float or None, default=0.95
         Identity from which on proteins are merged; None merges identical ones alone.
     validation : float, default=0.1
-        Share of the training proteins that networks are validated on, without relatives in the
+        Share of the training proteins that networks are validated on, without homologs in the
         rest and without synthetic rows.
     tuned : bool, default=False
         Also let an inner search on homology folds choose resampler and level for every model
@@ -77,14 +78,14 @@ class Study(BaseEstimator):
     n_inner_splits : int, default=3
         Folds of the inner search.
     random_split : bool, default=True
-        Also test on random folds, to show how they flatter.
+        Also test on random folds, to show how optimistic they are.
     name : str, default="target"
         What the target is called in figures.
     unit : str or None, default=None
         Its unit.
     work : path-like or None, default=None
-        Folder for finished pieces: after a kill the same study goes on there, and another one
-        takes over what it has in common. None keeps none.
+        Folder of finished fold results: after a kill the same study goes on there, and another
+        one takes over the results they share. None keeps none.
     random_state : int, default=0
         Seed of everything that draws.
     n_jobs : int or None, default=None
@@ -115,7 +116,7 @@ class Study(BaseEstimator):
     predictions_ : dict of str to ndarray
         Out-of-fold predictions by candidate.
     conclusion_ : Conclusion
-        What the folds carry.
+        Conclusion from the folds.
     best_model_ : Pipeline
         The chosen candidate, fitted on everything.
     fingerprint_ : str
@@ -213,7 +214,7 @@ class Study(BaseEstimator):
         Returns
         -------
         self : Study
-            With everything it found out.
+            The fitted study.
 
         Raises
         ------
@@ -225,7 +226,7 @@ class Study(BaseEstimator):
         self._validate_params()
         check_candidates(self.models, self.resamplers, self.levels)
         self.timings_: dict[str, float] = {}
-        embedder = make_embedder(self.model, n_jobs=self.n_jobs, verbose=self.verbose)
+        embedder = self._make_embedder()
         with self._step("validate, remove redundancy, build the homology graph"):
             self.data_, graph = prepare(
                 sequences,
@@ -240,42 +241,44 @@ class Study(BaseEstimator):
                 coverage=self.coverage,
             )
         with self._step("deal homology folds and audit them"):
-            splits = self._deal_folds(graph)
+            splits = self._make_folds(graph)
         with self._step("embed"):
             self.fingerprint_ = embedder.fingerprint()
             self.embedding_ = embedder.fit_transform(self.data_.sequences)
             self.embedding_report_ = dict(embedder.report_)
-        with self._work_folder() as store:
-            self._compete(splits, make_factory(self, embedder), store)
+        factory = make_factory(self.get_params(deep=False), self.data_, embedder)
+        with tempfile.TemporaryDirectory() as temporary:
+            self._compete(splits, factory, WorkFolder(self.work or temporary))
         return self
 
     # Preparation ---------------------------------------------------------------------------------
 
-    def _deal_folds(self, graph: Any) -> Splits:
+    def _make_embedder(self) -> Any:
+        """Return an embedder of its own from what a user may pass for it."""
+        from esmlearn.embedding import ESMEmbedder
+
+        if hasattr(self.model, "transform"):
+            return clone(self.model)
+        return ESMEmbedder(self.model, n_jobs=self.n_jobs, verbose=int(self.verbose > 0))
+
+    def _make_folds(self, graph: HomologyGraph) -> Splits:
         """Return homology folds, and random folds where asked, both audited."""
         data = self.data_
-        splits, self.split_description_ = homology_folds(
+        splits, self.split_description_ = make_folds(
             data,
             graph,
             n_splits=self.n_splits,
             identity=self.identity,
             coverage=self.coverage,
+            random_split=self.random_split,
             random_state=self.random_state,
         )
-        if self.random_split:
-            splits |= random_folds(data, n_splits=self.n_splits, random_state=self.random_state)
         self.audit_ = audit_folds(data, splits, identity=self.identity, n_jobs=self.n_jobs)
         self.leakage_ = {name: leaking_shares(report) for name, report in self.audit_.items()}
         self.fold_table_, self.folds_ = tabulate_folds(
             splits["homology"], self.leakage_["homology"], data
         )
         return splits
-
-    @contextmanager
-    def _work_folder(self) -> Iterator[WorkFolder]:
-        """Open the folder of finished pieces; a temporary one where none was asked for."""
-        with tempfile.TemporaryDirectory() as temporary:
-            yield WorkFolder(self.work or temporary)
 
     # Competition ---------------------------------------------------------------------------------
 
@@ -286,9 +289,9 @@ class Study(BaseEstimator):
         )
         self.candidates_ = candidates
         with self._step("fit every candidate on every homology fold"):
-            self.pieces_ = self._evaluate("homology", candidates, splits, factory, store)
-            self.results_, self.regions_ = tabulate(self.pieces_)
-            self.predictions_ = join_predictions(self.pieces_, self.data_)
+            self.fold_results_ = self._evaluate("homology", candidates, splits, factory, store)
+            self.results_, self.regions_ = tabulate(self.fold_results_)
+            self.predictions_ = join_predictions(self.fold_results_, self.data_)
             self.conclusion_: Conclusion = conclude(
                 self.results_,
                 candidates,
@@ -303,8 +306,8 @@ class Study(BaseEstimator):
                 chosen = [c for c in candidates if c.resampler == "none"]
                 extra = {self.conclusion_.chosen, self.conclusion_.top} - set(chosen)
                 chosen += sorted(extra, key=lambda c: c.name)
-                pieces = self._evaluate("random", chosen, splits, factory, store)
-                self.random_results_, _ = tabulate(pieces)
+                random = self._evaluate("random", chosen, splits, factory, store)
+                self.random_results_, _ = tabulate(random)
         with self._step("fit the chosen candidate on everything"), one_thread(), interruptible():
             self.best_model_ = factory(self.conclusion_.chosen).fit(
                 self.data_.sequences, self.data_.y
@@ -318,10 +321,10 @@ class Study(BaseEstimator):
         factory: PipelineFactory,
         store: WorkFolder,
     ) -> list[dict[str, Any]]:
-        """Return the pieces of a split, computing those that are missing."""
+        """Return the fold results of a split, computing those that are missing."""
         settings = settings_of_study(self.data_, factory, fingerprint=self.fingerprint_)
         tasks = [
-            Task(c, split, fold, train, test, key_of_piece(settings, c, factory, train, test))
+            Task(c, split, fold, train, test, key_of_result(settings, c, factory, train, test))
             for c in candidates
             for fold, (train, test) in enumerate(splits[split])
         ]
@@ -332,7 +335,7 @@ class Study(BaseEstimator):
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
-        """Time a step and tell that it began."""
+        """Time a step and log it."""
         _log.info("%s ...", name)
         start = time.perf_counter()
         yield
@@ -351,17 +354,17 @@ class Study(BaseEstimator):
         folder : path-like
             Where to; files of an earlier study are replaced one by one, each whole.
         source : dict or None, default=None
-            What the report tells about the data: ``name``, ``sha256``, ``warning`` and so on.
+            About the data, for the report: ``name``, ``sha256``, ``warning`` and so on.
 
         Returns
         -------
         report : pathlib.Path
             The report, written last: where it stands, everything does.
         """
-        from esmlearn.study._output import write_study
+        from esmlearn.study._write import write_study
 
         check_is_fitted(self, "best_model_")
-        return write_study(self, Path(folder), source or {})
+        return write_study(self._result, Path(folder), source or {})
 
     def predict(self, sequences: Any) -> np.ndarray:
         """Predict with the chosen candidate, fitted on everything.
@@ -380,6 +383,45 @@ class Study(BaseEstimator):
         return self.best_model_.predict(sequences)
 
     @property
+    def _result(self) -> StudyResult:
+        """The findings, as report, figures and files take them."""
+        names = [field.name for field in fields(StudyResult) if field.name != "parameters"]
+        found = {name: getattr(self, f"{name}_") for name in names}
+        return StudyResult(parameters=self.get_params(deep=False), **found)
+
+    @property
     def n_workers_(self) -> int:
         """Number of candidates that were fitted at the same time."""
         return effective_n_jobs(self.n_jobs)
+
+
+def headline(study: Study) -> str:
+    """Return the answer in a few sentences, for people.
+
+    Parameters
+    ----------
+    study : Study
+        A fitted study.
+
+    Returns
+    -------
+    text : str
+        Which model, how good on unseen families, how sure, and what ignoring the protein gives.
+    """
+    return _wording.headline(study._result)
+
+
+def flattery(study: Study) -> str | None:
+    """Return how optimistic a random split is of the chosen model; None if there was none.
+
+    Parameters
+    ----------
+    study : Study
+        A fitted study.
+
+    Returns
+    -------
+    text : str or None
+        Two sentences, for people.
+    """
+    return _wording.optimism(study._result)

@@ -7,35 +7,33 @@ import pandas as pd
 
 from esmlearn.study._data import StudyData
 
-Splits = dict[str, list[tuple[np.ndarray, np.ndarray]]]
-
 
 def leaking_shares(report: Any) -> np.ndarray:
-    """Return the share of each fold's test proteins that have a relative in training.
+    """Return the share of each fold's test proteins that have a homolog in training.
 
     The definition is the audit's first: identity over half of the shorter protein.
     """
     return report.table["A"].to_numpy(dtype=float)[:-1]  # the last row sums up
 
 
-def tabulate(pieces: list[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return results (a row per piece) and regions (a row per piece and region)."""
+def tabulate(fold_results: list[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return results (a row per fold and candidate) and regions (also per region)."""
     keys = ["split", "fold", "candidate", "model", "resampler", "level", "n_train", "n_test"]
-    rows = [{**{k: piece[k] for k in keys}, **piece["metrics"]} for piece in pieces]
+    rows = [{**{k: one[k] for k in keys}, **one["metrics"]} for one in fold_results]
     regions = [
-        {**{k: piece[k] for k in keys[:6]}, **region}
-        for piece in pieces
-        for region in piece["regions"]
+        {**{k: one[k] for k in keys[:6]}, **region}
+        for one in fold_results
+        for region in one["regions"]
     ]
     return pd.DataFrame(rows), pd.DataFrame(regions)
 
 
-def join_predictions(pieces: list[dict[str, Any]], data: StudyData) -> dict[str, np.ndarray]:
+def join_predictions(fold_results: list[dict[str, Any]], data: StudyData) -> dict[str, np.ndarray]:
     """Return out-of-fold predictions by candidate."""
     joined: dict[str, np.ndarray] = {}
-    for piece in pieces:
-        whole = joined.setdefault(piece["candidate"], np.empty(len(data.y), dtype=data.y.dtype))
-        whole[piece["test"]] = piece["prediction"]
+    for one in fold_results:
+        whole = joined.setdefault(one["candidate"], np.empty(len(data.y), dtype=data.y.dtype))
+        whole[one["test"]] = one["prediction"]
     return joined
 
 
@@ -64,7 +62,7 @@ def tabulate_folds(
 def tabulate_predictions(
     folds: pd.DataFrame, predictions: dict[str, np.ndarray], chosen: str
 ) -> pd.DataFrame:
-    """Return each protein's prediction by the model that saw none of its relatives.
+    """Return each protein's prediction by the model that saw none of its homologs.
 
     ``prediction`` is the chosen candidate's; the columns behind it are those of all candidates.
     """

@@ -1,41 +1,28 @@
-"""What a study says in words: the answer first, for people who do not read tables."""
+"""Sentences on the findings of a study, for people who do not read tables."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from esmlearn.study._metrics import Metric, metrics_of
+from esmlearn.study._result import StudyResult
 
-if TYPE_CHECKING:
-    from esmlearn.study._study import Study
-
-_FLATTERED = ("balanced_mae", "r2", "macro_f1", "accuracy")
+_COMPARED = ("balanced_mae", "r2", "macro_f1", "accuracy")
 
 
-def headline(study: "Study") -> str:
-    """Return the answer in a few sentences, for people.
-
-    Parameters
-    ----------
-    study : Study
-        A fitted study.
-
-    Returns
-    -------
-    text : str
-        Which model, how good on unseen families, how sure, and what ignoring the protein gives.
-    """
-    conclusion = study.conclusion_
-    chosen, n = conclusion.chosen, len(conclusion.leaders)
-    if len({candidate.model for candidate in study.candidates_}) == 1:
+def headline(result: StudyResult) -> str:
+    """Return the answer in a few sentences; see `esmlearn.study.headline`."""
+    conclusion = result.conclusion
+    chosen, n, n_splits = conclusion.chosen, len(conclusion.leaders), result.parameters["n_splits"]
+    if len({candidate.model for candidate in result.candidates}) == 1:
         first = f"Only one model was tried, so none is called best. Kept is {chosen.title}."
     elif conclusion.named:
-        first = f"{_capital(chosen.title)} is the best of the models compared."
+        first = f"{chosen.title[:1].upper()}{chosen.title[1:]} is the best of the models compared."
     else:
         first = (
-            f"No model stands out: {n} of {len(study.candidates_)} candidates cannot be told apart "
-            f"in these {study.n_splits} folds. Kept is {chosen.title}, the simplest within one "
+            f"No model stands out: {n} of {len(result.candidates)} candidates cannot be told apart "
+            f"in these {n_splits} folds. Kept is {chosen.title}, the simplest within one "
             f"standard error of the best."
         )
     last = {
@@ -44,23 +31,23 @@ def headline(study: "Study") -> str:
         None: " Whether it is better than ignoring the protein altogether was not tested: there "
         "was no dummy among the models.",
     }[conclusion.useful]
-    return f"{first} {_how_good(study)}{last}"
+    return f"{first} {_how_good(result)}{last}"
 
 
-def _how_good(study: "Study") -> str:
+def _how_good(result: StudyResult) -> str:
     """Return the sentence on the deciding metric, with the dummy's as its yardstick."""
-    conclusion, metric = study.conclusion_, study.conclusion_.metric
-    means = study.results_.groupby("candidate")[metric.column].mean()
-    tail = _tail(study, metric)
+    conclusion, metric = result.conclusion, result.conclusion.metric
+    means = result.means[metric.column]
+    tail = _tail(result, metric)
     value = f"{measured(means[conclusion.chosen.name], metric)}{tail}"
     low, high = (measured(bound, metric) for bound in conclusion.interval)
-    if study.data_.regions is not None:
-        said, told = f"its predictions miss by {value}", "balanced MAE, rare ranges"
+    if result.data.regions is not None:
+        said, scale = f"its predictions miss by {value}", "balanced MAE, rare ranges"
         same = "misses by"
     else:
-        said, told, same = f"its macro F1 is {value}", "1 is perfect, rare classes", "gives"
+        said, scale, same = f"its macro F1 is {value}", "1 is perfect, rare classes", "gives"
     text = (
-        f"On protein families it has never seen, {said} ({told} counting as much as common ones; "
+        f"On protein families it has never seen, {said} ({scale} counting as much as common ones; "
         f"95 % interval {low} to {high}{tail})."
     )
     if conclusion.chosen.model == "dummy" or "dummy" not in means.index:
@@ -69,35 +56,21 @@ def _how_good(study: "Study") -> str:
     return f"{text} Answering the same for every protein {same} {dummy}."
 
 
-def flattery(study: "Study") -> str | None:
-    """Return what a random split would have said of the chosen model; None if there was none.
-
-    Parameters
-    ----------
-    study : Study
-        A fitted study.
-
-    Returns
-    -------
-    text : str or None
-        Two sentences, for people.
-    """
-    if study.random_results_.empty:
+def optimism(result: StudyResult) -> str | None:
+    """Return how optimistic random folds were; see `esmlearn.study.flattery`."""
+    if result.random_means.empty:
         return None
-    chosen = study.conclusion_.chosen.name
-    random, homology = (
-        results.groupby("candidate").mean(numeric_only=True).loc[chosen]
-        for results in (study.random_results_, study.results_)
-    )
+    chosen = result.conclusion.chosen.name
+    random, homology = result.random_means.loc[chosen], result.means.loc[chosen]
     pairs, better = [], []
-    for metric in flattered_metrics(study.data_.task):
-        one, other, tail = random[metric.column], homology[metric.column], _tail(study, metric)
+    for metric in optimism_metrics(result.data.task):
+        one, other, tail = random[metric.column], homology[metric.column], _tail(result, metric)
         said, meant = f"{measured(one, metric)}{tail}", f"{measured(other, metric)}{tail}"
         pairs.append(f"{lower(metric.title)} {said} instead of {meant}")
         better.append(one > other if metric.larger_is_better else one < other)
-    said = "have said" if any(better) else "not have flattered it here"
-    said = "have flattered it" if all(better) else said
-    share = f"{100 * study.audit_['random'].overall('A'):.0f}"
+    said = "have said" if any(better) else "not have been optimistic here"
+    said = "have been optimistic" if all(better) else said
+    share = f"{100 * result.audit['random'].overall('A'):.0f}"
     return (
         f"A random split would {said}: {' and '.join(pairs)}. Of the proteins tested that way, "
         f"{share} % had a relative in training; for a protein of a new family, expect the value of "
@@ -105,13 +78,9 @@ def flattery(study: "Study") -> str | None:
     )
 
 
-def flattered_metrics(task: str) -> list[Metric]:
+def optimism_metrics(task: str) -> list[Metric]:
     """Return the metrics that homology and random folds are compared by."""
-    return [m for m in metrics_of(task) if m.column in _FLATTERED]
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return [m for m in metrics_of(task) if m.column in _COMPARED]
 
 
 def lower(title: str) -> str:
@@ -119,9 +88,9 @@ def lower(title: str) -> str:
     return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
-def _tail(study: "Study", metric: Metric) -> str:
+def _tail(result: StudyResult, metric: Metric) -> str:
     """Return the unit behind a metric's value."""
-    return f" {study.unit}" if metric.in_units and study.unit else ""
+    return f" {result.unit}" if metric.in_units and result.unit else ""
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -152,7 +121,7 @@ def p_value(value: float) -> str:
 
 
 def tell(value: Any) -> str:
-    """Return a setting or a finding, also one that holds others, as text for people."""
+    """Return a setting or a result, also one that holds others, as text for people."""
     if isinstance(value, Mapping):
         return ", ".join(f"{label(key)} {tell(inner)}" for key, inner in value.items())
     if isinstance(value, list | tuple):
@@ -167,5 +136,5 @@ def tell(value: Any) -> str:
 
 
 def label(key: str) -> str:
-    """Return the name of a setting or a finding without the marks of code."""
+    """Return the name of a setting or a result without the marks of code."""
     return key.removeprefix("n_").lstrip("-").replace("_", " ")

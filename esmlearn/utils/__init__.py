@@ -1,1 +1,1 @@
-"""Helpers shared by all rooms; nothing here imports another room."""
+"""Helpers shared by all subpackages; nothing here imports one of them."""

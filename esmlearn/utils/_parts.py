@@ -1,4 +1,4 @@
-"""What the parts of a split are called."""
+"""Names of the parts of a split."""
 
 SET_ASIDE = "set_aside"
 

@@ -1,4 +1,4 @@
-"""Where esmlearn keeps what it may compute again."""
+"""Folder of files that esmlearn may compute again, and writing of whole files."""
 
 import os
 import secrets

@@ -15,7 +15,7 @@ def progress_bar(*, total: int | None, description: str, unit: str, verbose: int
     description : str
         What is being done.
     unit : str
-        Name of one piece of work, such as ``"residue"``.
+        Name of one unit of work, such as ``"residue"``.
     verbose : int, default=1
         0 hides the bar; 1 shows it on a terminal; 2 shows it always.
 

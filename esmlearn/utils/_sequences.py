@@ -1,4 +1,4 @@
-"""What counts as a protein sequence, and how two of them are told apart."""
+"""Validation, statistics and digests of protein sequences."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
@@ -79,7 +79,7 @@ def as_items(X: Any, name: str) -> list[Any]:
 
 
 class Scan(NamedTuple):
-    """What sequences hold, each an array of shape (n_sequences,).
+    """Statistics of sequences, each an array of shape (n_sequences,).
 
     Attributes
     ----------
@@ -152,7 +152,7 @@ def _scan_block(items: Sequence[Any]) -> Scan | None:
 
 
 def _mark(stops: np.ndarray, *positions: np.ndarray) -> np.ndarray:
-    """Tell which of the joined sequences hold any of these positions."""
+    """Return which of the joined sequences hold any of these positions."""
     marks = np.zeros(len(stops), dtype=bool)
     for some in positions:
         marks[_owners(some, stops)] = True
@@ -160,7 +160,7 @@ def _mark(stops: np.ndarray, *positions: np.ndarray) -> np.ndarray:
 
 
 def _within(codes: np.ndarray, first: str, last: str) -> np.ndarray:
-    """Tell which characters lie between two; unsigned, so that what is below wraps around."""
+    """Return which characters lie between two; unsigned, so that lower ones wrap around."""
     return (codes - np.uint8(ord(first))) <= np.uint8(ord(last) - ord(first))
 
 
@@ -238,7 +238,7 @@ def _remedy(item: Any) -> str:
 
 
 def is_sequence_like(X: Any) -> bool:
-    """Tell whether `X` looks like a container of str rather than of numbers."""
+    """Return whether `X` looks like a container of str rather than of numbers."""
     try:
         items = as_items(X, "X")
     except DataError:
@@ -247,7 +247,7 @@ def is_sequence_like(X: Any) -> bool:
 
 
 def is_nucleic(sequence: str) -> bool:
-    """Tell whether a sequence has only letters that DNA and RNA have too."""
+    """Return whether a sequence has only letters that DNA and RNA have too."""
     return _NUCLEOTIDES.issuperset(sequence.upper())
 
 

@@ -1,4 +1,4 @@
-"""Tell measurements from classes, and find rows whose target or group cannot be used."""
+"""Distinguish measurements from classes, and find rows whose target or group cannot be used."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ MAX_NUMERIC_CLASSES = 20
 
 
 def is_continuous(y: NDArray[Any]) -> bool:
-    """Tell whether a target is a measurement rather than a set of classes.
+    """Return whether a target is a measurement rather than a set of classes.
 
     A number is a measurement if any value is not whole or if more than 20 values are distinct.
     """

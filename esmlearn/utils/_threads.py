@@ -1,4 +1,4 @@
-"""Work that lets go of the interpreter's lock, shared among threads."""
+"""Threads for functions that release the interpreter's lock."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -82,7 +82,7 @@ def test_rare_regions_can_be_chosen(data):
     for labels in ("rare", [2], [-1]):
         chosen = region_precision_recall_fscore(y_true, y_pred, regions=regions, labels=labels)
         assert chosen[1] == everything[1][2]
-    with pytest.raises(DataError, match="needs regions that know what is rare"):
+    with pytest.raises(DataError, match="needs regions of which some are marked rare"):
         region_precision_recall_fscore(y_true, y_pred, regions=EDGES, labels="rare")
 
 

@@ -1,4 +1,4 @@
-"""What no sampler or regressor of this room can use, each refuses in the same words."""
+"""Input that no sampler or regressor of this package can use, refused in the same words."""
 
 import numpy as np
 import pandas as pd

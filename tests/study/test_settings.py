@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge
 from esmlearn.model_selection import CDHitShuffleSplit
 from esmlearn.neural_network import MLPRegressor
 from esmlearn.study._candidates import Candidate, PipelineFactory
-from esmlearn.study._settings import key_of_piece, settings_of_study
+from esmlearn.study._settings import key_of_result, settings_of_study
 
 TRAIN, TEST = np.arange(4), np.arange(4, 6)
 FACTORY = PipelineFactory(
@@ -23,10 +23,10 @@ FACTORY = PipelineFactory(
 
 def key(data, candidate, factory=FACTORY, *, fingerprint="a", rows=(TRAIN, TEST)):
     settings = settings_of_study(data, factory, fingerprint=fingerprint)
-    return key_of_piece(settings, candidate, factory, *rows)
+    return key_of_result(settings, candidate, factory, *rows)
 
 
-def test_whatever_decides_a_piece_is_in_its_key(fitted):
+def test_whatever_decides_a_result_is_in_its_key(fitted):
     data, ridge = fitted.data_, Candidate("ridge")
     same = key(data, ridge)
     assert same == key(data, ridge)
@@ -52,6 +52,6 @@ def test_whatever_decides_a_piece_is_in_its_key(fitted):
         (Candidate("ridge"), {"models": {"ridge": Ridge(), "other": Ridge(3.0)}}, False),
     ],
 )
-def test_what_does_not_decide_a_piece_is_not_in_its_key(fitted, candidate, change, decides):
+def test_what_does_not_decide_a_result_is_not_in_its_key(fitted, candidate, change, decides):
     changed = key(fitted.data_, candidate, replace(FACTORY, **change))
     assert (changed != key(fitted.data_, candidate)) is decides

@@ -27,7 +27,7 @@ def test_results_have_a_row_per_fold_model_resampler_and_level(fitted):
     assert len(fitted.random_results_) >= 3 * 3
 
 
-def test_every_protein_is_predicted_once_by_a_model_that_saw_no_relative(fitted):
+def test_every_protein_is_predicted_once_by_a_model_that_saw_no_homolog(fitted):
     assert sorted(fitted.folds_["fold"].unique()) == [0, 1, 2]
     assert (fitted.leakage_["homology"] == 0).all()
     assert fitted.leakage_["random"].mean() > 0.5
@@ -37,10 +37,10 @@ def test_every_protein_is_predicted_once_by_a_model_that_saw_no_relative(fitted)
 
 
 def test_pooled_metrics_follow_from_predictions(fitted):
-    piece = fitted.pieces_[0]
-    test = np.array(piece["test"])
-    error = np.abs(fitted.data_.y[test] - fitted.predictions_[piece["candidate"]][test])
-    assert piece["metrics"]["mae"] == pytest.approx(error.mean())
+    one = fitted.fold_results_[0]
+    test = np.array(one["test"])
+    error = np.abs(fitted.data_.y[test] - fitted.predictions_[one["candidate"]][test])
+    assert one["metrics"]["mae"] == pytest.approx(error.mean())
 
 
 def test_the_chosen_model_is_fitted_on_everything(fitted, proteins):
@@ -81,7 +81,7 @@ def test_a_restarted_study_computes_only_what_is_missing(
     pd.testing.assert_frame_equal(again.results_, fitted.results_, check_exact=True)
 
 
-def test_other_settings_never_share_finished_pieces(checkpoint, proteins, tmp_path):
+def test_other_settings_never_share_fold_results(checkpoint, proteins, tmp_path):
     small = {"models": {"ridge": small_study(checkpoint).models["ridge"]}, "resamplers": ()}
     for seed in (0, 1):
         study = small_study(checkpoint, work=tmp_path, random_state=seed, **small)
@@ -101,11 +101,11 @@ def test_another_study_takes_over_what_it_has_in_common(checkpoint, proteins, tm
     assert len([name for name in before if name.startswith("homology")]) == 3 * 3
 
 
-def test_damaged_pieces_are_computed_again(checkpoint, proteins, tmp_path, caplog):
+def test_damaged_fold_results_are_computed_again(checkpoint, proteins, tmp_path, caplog):
     small = {"models": {"ridge": small_study(checkpoint).models["ridge"]}, "resamplers": ()}
     study = small_study(checkpoint, work=tmp_path, random_split=False, **small).fit(*proteins)
-    piece = next(tmp_path.glob("homology-0-ridge-*.json"))
-    piece.write_text(piece.read_text()[:50])
+    kept = next(tmp_path.glob("homology-0-ridge-*.json"))
+    kept.write_text(kept.read_text()[:50])
     again = clone(study).fit(*proteins)
     assert "damaged" in caplog.text
     pd.testing.assert_frame_equal(again.results_, study.results_, check_exact=True)
@@ -147,7 +147,7 @@ def test_tuning_inside_of_the_folds(checkpoint, proteins):
         checkpoint, models=models, resamplers=("random",), tuned=True, random_split=False
     ).fit(*proteins)
     assert "ridge-tuned" in set(study.results_["candidate"])
-    chosen = [piece["chosen"] for piece in study.pieces_ if "chosen" in piece]
+    chosen = [one["chosen"] for one in study.fold_results_ if "chosen" in one]
     assert len(chosen) == 3
     assert all("resample__sampler" in c for c in chosen)
 

@@ -61,4 +61,4 @@ def test_a_pipeline_in_a_function_names_that_function():
 def test_a_worker_names_what_warned():
     with pytest.warns(ResamplingWarning, match="neighbours") as caught, ThreadPool(1) as pool:
         pool.apply(RegionOverSampler(regions=[80.0], rare=[1]).fit_resample, (X, Y))
-    assert [Path(warning.filename).name for warning in caught] == ["_work.py"]
+    assert [Path(warning.filename).name for warning in caught] == ["fallback.py"]

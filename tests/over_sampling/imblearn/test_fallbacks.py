@@ -1,4 +1,4 @@
-"""What is done, warned about and recorded when a sampler cannot do what it is asked."""
+"""Fallbacks, warnings and records where a sampler cannot make the rows asked for."""
 
 import numpy as np
 import pytest

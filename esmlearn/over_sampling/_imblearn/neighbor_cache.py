@@ -1,4 +1,4 @@
-"""Neighbour tables shared by the candidates of a grid: same rows, same search, same table."""
+"""Memory of neighbour tables, shared by the candidates of a grid: the same rows and search."""
 
 import hashlib
 from collections import OrderedDict
@@ -12,7 +12,7 @@ from scipy import sparse
 
 
 class NeighborCache:
-    """A bounded, thread-safe memory of neighbour tables, the least recently used go first.
+    """A bounded, thread-safe memory of neighbour tables; the least recently used are dropped first.
 
     Keys are made from the content of the rows, so that a table is found again by other estimators
     of the same process whatever object holds the rows, and never for rows that differ.
@@ -30,35 +30,32 @@ class NeighborCache:
         self._lock = Lock()
 
     def get(self, key: Hashable, compute: Callable[[], NDArray]) -> NDArray:
-        """Return the table of `key`, computed outside of the lock if it is not known."""
+        """Return the table of `key`, computed outside of the lock if it is missing."""
         with self._lock:
             if key in self._tables:
                 self._tables.move_to_end(key)
                 return self._tables[key]
         table = compute()
         table.flags.writeable = False
-        if table.nbytes <= self.max_bytes:
-            self._store(key, table)
+        if table.nbytes > self.max_bytes:
+            return table
+        with self._lock:
+            if key not in self._tables:  # another thread may have computed it, too
+                self._tables[key] = table
+                self._bytes += table.nbytes
+            while self._bytes > self.max_bytes:
+                _, dropped = self._tables.popitem(last=False)
+                self._bytes -= dropped.nbytes
         return table
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all tables."""
         with self._lock:
             self._tables.clear()
             self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._tables)
-
-    def _store(self, key: Hashable, table: NDArray) -> None:
-        with self._lock:
-            if key in self._tables:
-                return
-            self._tables[key] = table
-            self._bytes += table.nbytes
-            while self._bytes > self.max_bytes:
-                _, dropped = self._tables.popitem(last=False)
-                self._bytes -= dropped.nbytes
 
 
 def content_digest(X: Any) -> bytes:

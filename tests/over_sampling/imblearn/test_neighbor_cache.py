@@ -5,8 +5,13 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from esmlearn.over_sampling import RegionOverSampler, _neighbors
-from esmlearn.over_sampling._neighbor_cache import NeighborCache, content_digest, neighbor_cache
+from esmlearn.over_sampling import RegionOverSampler
+from esmlearn.over_sampling._imblearn import proxies
+from esmlearn.over_sampling._imblearn.neighbor_cache import (
+    NeighborCache,
+    content_digest,
+    neighbor_cache,
+)
 from tests.over_sampling._data import make_long_tail
 
 pytestmark = pytest.mark.filterwarnings("ignore::esmlearn.exceptions.ResamplingWarning")
@@ -17,8 +22,8 @@ def searches(monkeypatch):
     """Count the neighbour searches that are really made."""
     neighbor_cache.clear()
     made = []
-    search = _neighbors._search
-    monkeypatch.setattr(_neighbors, "_search", lambda *args: made.append(1) or search(*args))
+    search = proxies._search
+    monkeypatch.setattr(proxies, "_search", lambda *args: made.append(1) or search(*args))
     return made
 
 

@@ -8,8 +8,10 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
-from esmlearn.over_sampling import RegionOverSampler, _nearest, _neighbors
-from esmlearn.over_sampling._nearest import can_search, nearest
+from esmlearn.over_sampling import RegionOverSampler
+from esmlearn.over_sampling._imblearn import nearest as search_module
+from esmlearn.over_sampling._imblearn import proxies
+from esmlearn.over_sampling._imblearn.nearest import can_search, nearest
 
 D = 96
 
@@ -60,7 +62,7 @@ def test_neighbours_are_those_of_scikit_learn(kind, dtype):
 def test_neighbours_are_found_block_by_block(monkeypatch):
     X = make_rows("families", 900)
     whole = nearest(X, X, 6)
-    monkeypatch.setattr(_nearest, "_TILE", 100 * len(X))
+    monkeypatch.setattr(search_module, "_TILE", 100 * len(X))
     assert_array_equal(nearest(X, X, 6), whole)
     assert_array_equal(nearest(X, X[:50].copy(), 6), whole[:50])
 
@@ -89,9 +91,9 @@ def test_what_single_precision_leaves_open_is_settled_in_double(monkeypatch):
     X[0] = 0
     X[1:, 1:] = 0.5
     settled = []
-    settle = _nearest._Search._settle
+    settle = search_module._Search._sort_exactly
     monkeypatch.setattr(
-        _nearest._Search, "_settle", lambda *args: settled.append(1) or settle(*args)
+        search_module._Search, "_sort_exactly", lambda *args: settled.append(1) or settle(*args)
     )
     found = nearest(X, X[:1].copy(), 5)
     assert settled
@@ -147,9 +149,7 @@ def test_other_rows_are_left_to_scikit_learn():
 @pytest.mark.parametrize("copies", [0, 5])
 def test_samplers_search_by_it_and_stay_those_of_imbalanced_learn(copies, monkeypatch):
     found = []
-    monkeypatch.setattr(
-        _neighbors, "nearest", lambda *args: found.append(nearest(*args)) or found[-1]
-    )
+    monkeypatch.setattr(proxies, "nearest", lambda *args: found.append(nearest(*args)) or found[-1])
     X = make_rows("families", 400, seed=copies).astype(np.float32)
     y = np.r_[np.linspace(20, 40, 300), np.linspace(70, 90, 100)]
     X[-copies or len(X) :] = X[-50 : -50 + copies]

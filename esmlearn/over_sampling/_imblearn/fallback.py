@@ -1,4 +1,4 @@
-"""What to do when a sampler cannot do what was asked: the rules, in one place.
+"""Fallbacks for a sampler that cannot make the rows asked for: the rules, in one place.
 
 A region with a single member gets copies of it. One with at most as many members as the sampler
 wants neighbours gets a smaller neighbourhood. Where a sampler fails or makes nothing, the fallback
@@ -10,29 +10,30 @@ from typing import Any
 
 import numpy as np
 from imblearn.over_sampling import SMOTE
+from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 
 from esmlearn.exceptions import DataError, ResamplingWarning
-from esmlearn.over_sampling._delegate import (
+from esmlearn.over_sampling._imblearn.adapter import (
     Rows,
     Synthetic,
-    delegate,
+    copies,
     join,
     n_neighbors,
     neighbors_name,
-    random_copies,
+    run_sampler,
 )
-from esmlearn.over_sampling._families import Partners
+from esmlearn.over_sampling._imblearn.augmented_rows import NeighborConstraint
 from esmlearn.utils._random import random_generator
 from esmlearn.utils._warn import warn
 
-SHORTFALL = 0.05  # rounding (ADASYN) costs less than this
+_SHORTFALL = 0.05  # rounding (ADASYN) costs less than this
 
 
 @dataclass
-class Work:
-    """Brings regions to their wanted numbers of rows, and keeps a record of how.
+class SamplerWithFallback:
+    """Over-sampling of several regions at once, and a record of how each was done.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ class Work:
         What takes the place of a sampler that fails.
     seed : int or None
         Seed of fallbacks and copies.
-    partners : Partners or None
+    constraint : NeighborConstraint or None
         Which rows may be interpolated with which.
     n_jobs : int or None
         Processes for the neighbour searches.
@@ -57,7 +58,7 @@ class Work:
     names: dict[int, str]
     fallback: str
     seed: int | None
-    partners: Partners | None = None
+    constraint: NeighborConstraint | None = None
     n_jobs: int | None = None
     notes: dict[int, list[str]] = field(default_factory=dict)
     used: dict[int, str] = field(default_factory=dict)
@@ -79,16 +80,17 @@ class Work:
         for region in single:
             reason = "it has a single member, which was copied" if k else None
             parts.append(self._copies(sampler, region, reason))
-        self._check_counts(parts)
-        self._check_partners()
-        return join(parts, self.rows)
+        made = join(parts, self.rows)
+        self._check_counts(made.region)
+        self._check_constraint()
+        return made
 
     def _attempt(self, sampler: Any, regions: list[int]) -> list[Synthetic]:
         """Run the sampler on several regions at once, or one by one if that fails."""
         wanted = {region: self.counts[region] + self.n_new[region] for region in regions}
         try:
-            made = delegate(
-                clone(sampler), self.rows, wanted, partners=self.partners, n_jobs=self.n_jobs
+            made = run_sampler(
+                clone(sampler), self.rows, wanted, constraint=self.constraint, n_jobs=self.n_jobs
             )
         except (InvalidParameterError, DataError):
             raise
@@ -125,17 +127,18 @@ class Work:
             return self._copies(sampler, region, f"{reason}; random copies were added instead")
         self._note(region, f"{reason}; SMOTE was used instead")
         k = min(n_neighbors(sampler) or 5, self.counts[region] - 1)
-        return _only(
-            self._attempt(SMOTE(k_neighbors=k, random_state=self._seed(sampler)), [region])
-        )
+        smote = SMOTE(k_neighbors=k, random_state=self._seed(sampler))
+        (part,) = self._attempt(smote, [region])
+        return part
 
     def _copies(self, sampler: Any, region: int, reason: str | None) -> Synthetic:
         """Over-sample a region by copies, for the given reason if it was not asked for."""
         if reason:
             self._note(region, reason)
         self.used[region] = "RandomOverSampler"
+        members = np.flatnonzero(self.rows.labels == region)
         generator = random_generator(self._seed(sampler))
-        return random_copies(self.rows, region, self.n_new[region], generator)
+        return copies(self.rows, generator.choice(members, self.n_new[region]))
 
     def _seed(self, sampler: Any) -> Any:
         return sampler.get_params(deep=False).get("random_state", self.seed)
@@ -144,23 +147,16 @@ class Work:
         self.notes.setdefault(region, []).append(text)
         warn(f"{self.names[region]}: {text}.", ResamplingWarning)
 
-    def _check_partners(self) -> None:
-        """Record rows that found no partner in, or outside of, their family."""
-        alone = np.array(self.partners.alone if self.partners else [], dtype=np.intp)
+    def _check_constraint(self) -> None:
+        """Record rows without an allowed neighbour in, or outside of, their family."""
+        alone = np.array(self.constraint.isolated if self.constraint else [], dtype=np.intp)
         regions, counts = np.unique(self.rows.labels[alone], return_counts=True)
         for region, count in zip(regions.tolist(), counts, strict=True):
-            self._note(region, f"{count} members had no partner and were copied")
+            self._note(region, f"{count} members had no allowed neighbour and were copied")
 
-    def _check_counts(self, parts: list[Synthetic]) -> None:
-        """Record how many rows were made, and warn where they are clearly too few."""
-        made = [part.region for part in parts] or [np.empty(0, dtype=np.intp)]
-        regions = np.concatenate(made)
-        self.made = {region: int(np.sum(regions == region)) for region in self.n_new}
+    def _check_counts(self, regions: NDArray) -> None:
+        """Warn of regions for which clearly too few rows were made."""
         for region, asked in self.n_new.items():
-            if self.counts[region] and self.made[region] < (1 - SHORTFALL) * asked:
-                self._note(region, f"{self.made[region]} rows were made of {asked} asked for")
-
-
-def _only(parts: list[Synthetic]) -> Synthetic:
-    (part,) = parts
-    return part
+            n_made = int(np.sum(regions == region))
+            if self.counts[region] and n_made < (1 - _SHORTFALL) * asked:
+                self._note(region, f"{n_made} rows were made of {asked} asked for")

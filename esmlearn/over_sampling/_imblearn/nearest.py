@@ -1,12 +1,16 @@
 """Nearest neighbours by products in single precision: exactly those that scikit-learn finds.
 
 Scikit-learn multiplies in double precision. Single precision takes half the time, and a quarter
-where rows are compared with themselves, and settles what is clearly too far away. What it leaves
-open is settled by distances in double precision; where even these leave it to rounding errors which
-row comes first (rows that are there twice), the search is left to scikit-learn.
+where rows are compared with themselves, and rules out rows that are clearly too far away. Distances
+in double precision sort the remaining ones; where even these leave it to rounding errors which row
+comes first (duplicate rows), the search is left to scikit-learn.
 
-All bounds are those of the worst case: a product of `d` numbers is wrong by at most ``d u / (1 - d
-u)`` of the product of the lengths, `u` being half the distance of one to the next number.
+All bounds are those of the worst case [1]_: a product of `d` numbers is wrong by at most ``d u / (1
+- d u)`` of the product of the lengths, `u` being half the distance of one to the next number.
+
+References
+----------
+.. [1] N. J. Higham, "Accuracy and Stability of Numerical Algorithms", SIAM, 2002, section 3.1.
 """
 
 from itertools import pairwise
@@ -109,7 +113,7 @@ class _Search:
     def candidates(self) -> _Pairs | None:
         """Find all pairs that may be neighbours; None where there is no point in going on."""
         if len(np.unique(self.queries.half)) < len(self.at):
-            return None  # rows that are there twice, most likely
+            return None  # duplicate rows, most likely
         n_blocks = -(-len(self.inside) * len(self.at) // _TILE)
         edges = np.linspace(0, len(self.inside), n_blocks + 1).astype(int).tolist()
         found = []
@@ -134,10 +138,10 @@ class _Search:
         is_open = (reached > low[:, 1 : self.k + 1]).any(axis=1)
         table = rows[:, : self.k].copy()
         for row in np.flatnonzero(is_open).tolist():
-            settled = self._settle(row, rows[row, : counts[row]])
-            if settled is None:
+            exact = self._sort_exactly(row, rows[row, : counts[row]])
+            if exact is None:
                 return None
-            table[row] = settled
+            table[row] = exact
         return table
 
     def _centred(self, rows: NDArray) -> _Rows:
@@ -162,7 +166,7 @@ class _Search:
         width = 2 * self.error * (queries.half[at] + rows.half[inside]) + self.noise
         return _Pairs(at, inside + start, least, least + width)
 
-    def _settle(self, row: int, candidates: NDArray) -> NDArray | None:
+    def _sort_exactly(self, row: int, candidates: NDArray) -> NDArray | None:
         """Sort the candidates of one row by distances in double precision."""
         difference = self.inside[candidates].astype(np.float64) - self.at[row]
         distance = np.einsum("ij,ij->i", difference, difference)

@@ -32,21 +32,21 @@ def parents_of(name, kind, data, level=300):
 
 @pytest.mark.parametrize("name", INTERPOLATING)
 def test_between_never_joins_a_family(name, data):
-    base, partner = parents_of(name, "between", data).T
-    moved = base != partner
+    base, neighbor = parents_of(name, "between", data).T
+    moved = base != neighbor
     assert moved.any()
-    assert (data[2][base] != data[2][partner])[moved].all()
+    assert (data[2][base] != data[2][neighbor])[moved].all()
 
 
 @pytest.mark.parametrize("name", INTERPOLATING)
 def test_within_never_leaves_a_family(name, data):
-    base, partner = parents_of(name, "within", data).T
-    assert (base != partner).any()
-    assert_array_equal(data[2][base], data[2][partner])
+    base, neighbor = parents_of(name, "within", data).T
+    assert (base != neighbor).any()
+    assert_array_equal(data[2][base], data[2][neighbor])
 
 
 @pytest.mark.parametrize("kind", ["within", "between"])
-def test_partners_are_the_nearest_that_are_allowed(kind, data):
+def test_neighbours_are_the_nearest_that_are_allowed(kind, data):
     X, y, families = data
     members = np.flatnonzero(y >= 48)
     order = NearestNeighbors(n_neighbors=len(members)).fit(X[members]).kneighbors(X[members])[1]
@@ -55,18 +55,18 @@ def test_partners_are_the_nearest_that_are_allowed(kind, data):
         same = families[found] == families[row]
         found = found[(found != row) & (same if kind == "within" else ~same)]
         allowed[row] = set(found[:5]) or {row}
-    for base, partner in parents_of("smote", kind, data):
-        assert partner in allowed[base]
+    for base, neighbor in parents_of("smote", kind, data):
+        assert neighbor in allowed[base]
 
 
-def test_row_without_partner_is_copied_and_noted(data):
+def test_row_without_allowed_neighbour_is_copied_and_noted(data):
     X, y, _ = data
     families = np.arange(len(y))
     sampler = RegionOverSampler("smote", regions=[48.0], families="within", random_state=0)
-    with pytest.warns(ResamplingWarning, match="had no partner and were copied"):
+    with pytest.warns(ResamplingWarning, match="had no allowed neighbour and were copied"):
         X_resampled, _ = sampler.fit_resample(X, y, groups=families)
     assert_array_equal(X_resampled[len(y) :], X[sampler.parents_[:, 0]])
-    assert "no partner" in sampler.report_.loc[1, "notes"]
+    assert "no allowed neighbour" in sampler.report_.loc[1, "notes"]
 
 
 def test_families_reach_the_sampler_through_a_pipeline(data):
@@ -75,8 +75,8 @@ def test_families_reach_the_sampler_through_a_pipeline(data):
         sampler = RegionOverSampler(regions=[48.0], families="between", random_state=0)
         model = Pipeline([("s", sampler.set_fit_resample_request(groups=True)), ("m", Ridge())])
         model.fit(X, y, groups=families)
-    base, partner = model.named_steps["s"].parents_.T
-    assert (families[base] != families[partner]).all()
+    base, neighbor = model.named_steps["s"].parents_.T
+    assert (families[base] != families[neighbor]).all()
 
 
 def test_sampler_that_cannot_keep_to_families_is_refused(data):

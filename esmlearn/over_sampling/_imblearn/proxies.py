@@ -1,9 +1,9 @@
-"""Stand-ins for the estimators inside imbalanced-learn's samplers, that see the true features.
+"""Proxy estimators inside imbalanced-learn's samplers, which see the true features.
 
-A sampler works on rows that carry their target and their number as extra columns. The searches it
-makes must not see those columns, and which rows it joined must be known afterwards. So it is given
-these objects through its own parameters: they read the row numbers, search the true features
-(through the cache), and write down every pair of rows that is interpolated.
+A sampler works on rows with their target and their number as extra columns. The searches it makes
+must not see those columns, and which rows it joined must be known afterwards. So it is given these
+objects through its own parameters: they read the row numbers, search the true features (through
+the cache), and log every pair of rows that is interpolated.
 """
 
 from typing import Any
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.neighbors import NearestNeighbors
 
-from esmlearn.over_sampling._carrier import Carrier
-from esmlearn.over_sampling._nearest import can_search, nearest
-from esmlearn.over_sampling._neighbor_cache import content_digest, neighbor_cache
+from esmlearn.over_sampling._imblearn.augmented_rows import AugmentedRows
+from esmlearn.over_sampling._imblearn.nearest import can_search, nearest
+from esmlearn.over_sampling._imblearn.neighbor_cache import content_digest, neighbor_cache
 
 
 class PairLog:
@@ -26,7 +26,7 @@ class PairLog:
         self._rows: NDArray | None = None
 
     def add(self, rows: NDArray, pairs: NDArray) -> None:
-        """Write pairs down, unless the sampler looks at the same rows once more."""
+        """Log pairs, unless the sampler looks at the same rows once more."""
         if rows is not self._rows:
             self.pairs.append(pairs)
             self._rows = rows
@@ -59,25 +59,27 @@ class _LoggedTable(np.ndarray):
         return found
 
 
-class TrackedNeighbors:
+class ProxyNeighbors:
     """A neighbour search by row number, in place of `NearestNeighbors`.
 
     Parameters
     ----------
     search : NearestNeighbors
         The search that the sampler would have made.
-    carrier : Carrier
-        Knows the true features of the rows.
+    augmented : AugmentedRows
+        The rows that the sampler resamples, with their true features.
     log : PairLog or None
-        Where picked pairs are written down; None for searches that only count neighbours.
+        Log of the pairs picked; None for searches that only count neighbours.
     """
 
-    def __init__(self, search: NearestNeighbors, carrier: Carrier, log: PairLog | None) -> None:
+    def __init__(
+        self, search: NearestNeighbors, augmented: AugmentedRows, log: PairLog | None
+    ) -> None:
         self.search = search
-        self.carrier = carrier
+        self.augmented = augmented
         self.log = log
 
-    def __sklearn_clone__(self) -> "TrackedNeighbors":
+    def __sklearn_clone__(self) -> "ProxyNeighbors":
         return self
 
     @property
@@ -85,15 +87,15 @@ class TrackedNeighbors:
         """Neighbours per row, the row itself included."""
         return int(self.search.n_neighbors)
 
-    def fit(self, rows: Any) -> "TrackedNeighbors":
+    def fit(self, rows: Any) -> "ProxyNeighbors":
         """Take the numbers of the rows among which neighbours are looked for."""
-        self._fitted = self.carrier.numbers(rows)
-        self._everywhere = len(self._fitted) == self.carrier.n_carried
+        self._fitted = self.augmented.numbers_of(rows)
+        self._everywhere = len(self._fitted) == len(self.augmented.numbers)
         return self
 
     def kneighbors(self, rows: Any, return_distance: bool = False) -> NDArray:
         """Positions, among the fitted rows, of the neighbours of each row."""
-        query = self.carrier.numbers(rows)
+        query = self.augmented.numbers_of(rows)
         table = self._everywhere_table(query) if self._everywhere else self._partial_table(query)
         logged = table.view(_LoggedTable)
         logged.log, logged.query, logged.fitted = self.log, query, self._fitted
@@ -104,20 +106,22 @@ class TrackedNeighbors:
         raise NotImplementedError("Only the neighbour table is known here.")
 
     def _everywhere_table(self, query: NDArray) -> NDArray:
-        """Neighbours among all training rows; those not carried along share one position."""
-        carrier = self.carrier
-        key = (carrier.digest, query.tobytes(), "all", _settings(self.search))
-        found = neighbor_cache.get(key, lambda: _search(self.search, carrier.X, carrier.X[query]))
-        return carrier.position[found]
+        """Neighbours among all training rows; those not included share one position."""
+        augmented = self.augmented
+        key = (augmented.digest, query.tobytes(), "all", _settings(self.search))
+        found = neighbor_cache.get(
+            key, lambda: _search(self.search, augmented.X, augmented.X[query])
+        )
+        return augmented.position[found]
 
     def _partial_table(self, query: NDArray) -> NDArray:
         """Neighbours among the fitted rows, within or between families if that is asked for."""
-        carrier, fitted = self.carrier, self._fitted
-        inside = at = carrier.X[fitted]
+        augmented, fitted = self.augmented, self._fitted
+        inside = at = augmented.X[fitted]
         if not np.array_equal(fitted, query):
-            at = carrier.X[query]
-        if carrier.partners is not None:
-            return carrier.partners.table(self.search, inside, at, fitted, query)
+            at = augmented.X[query]
+        if augmented.constraint is not None:
+            return augmented.constraint.table(self.search, inside, at, fitted, query)
         of_inside = content_digest(inside)
         of_at = of_inside if at is inside else content_digest(at)
         key = (of_inside, of_at, _settings(self.search))
@@ -133,29 +137,29 @@ def _search(search: NearestNeighbors, inside: Any, at: Any) -> NDArray:
 
 
 def _settings(search: NearestNeighbors) -> str:
-    """What of a search decides about its result."""
+    """Return what of a search decides its result: class and parameters, as text."""
     params = {name: value for name, value in search.get_params().items() if name != "n_jobs"}
     return f"{type(search).__module__}.{type(search).__qualname__} {sorted(params.items())!r}"
 
 
-class TrackedSVM:
+class ProxySVM:
     """An SVM that is fitted once, on the true features of all rows, in place of `SVC`."""
 
-    def __init__(self, svm: Any, carrier: Carrier) -> None:
+    def __init__(self, svm: Any, augmented: AugmentedRows) -> None:
         self.svm = svm
-        self.carrier = carrier
+        self.augmented = augmented
 
-    def __sklearn_clone__(self) -> "TrackedSVM":
+    def __sklearn_clone__(self) -> "ProxySVM":
         return self
 
-    def fit(self, rows: Any, y: NDArray) -> "TrackedSVM":
-        """Find the support vectors among the rows that are carried along."""
+    def fit(self, rows: Any, y: NDArray) -> "ProxySVM":
+        """Find the support vectors among the included rows."""
         if not hasattr(self, "support_"):
-            fitted = clone(self.svm).fit(self.carrier.X, self.carrier.labels)
+            fitted = clone(self.svm).fit(self.augmented.X, self.augmented.labels)
             if not hasattr(fitted, "support_"):
                 raise RuntimeError("svm_estimator has no support_ after fit.")
             support = fitted.support_
-            self.support_ = self.carrier.position[support[self.carrier.is_carried[support]]]
+            self.support_ = self.augmented.position[support[self.augmented.is_included[support]]]
         return self
 
     def predict(self, rows: Any) -> None:
@@ -163,14 +167,14 @@ class TrackedSVM:
         raise NotImplementedError("Only the support vectors are known here.")
 
 
-class TrackedKMeans:
+class ProxyKMeans:
     """A clustering of the true features of all rows, in place of `KMeans`."""
 
-    def __init__(self, kmeans: Any, carrier: Carrier) -> None:
+    def __init__(self, kmeans: Any, augmented: AugmentedRows) -> None:
         self.kmeans = kmeans
-        self.carrier = carrier
+        self.augmented = augmented
 
-    def __sklearn_clone__(self) -> "TrackedKMeans":
+    def __sklearn_clone__(self) -> "ProxyKMeans":
         return self
 
     @property
@@ -178,7 +182,7 @@ class TrackedKMeans:
         """Number of clusters."""
         return int(self.kmeans.n_clusters)
 
-    def fit(self, rows: Any) -> "TrackedKMeans":
+    def fit(self, rows: Any) -> "ProxyKMeans":
         """Present because imbalanced-learn asks for it; it calls `fit_predict`."""
         raise NotImplementedError("Only the labels of the fitted rows are known here.")
 
@@ -188,4 +192,4 @@ class TrackedKMeans:
 
     def fit_predict(self, rows: Any) -> NDArray:
         """Cluster of each row."""
-        return clone(self.kmeans).fit_predict(self.carrier.X)
+        return clone(self.kmeans).fit_predict(self.augmented.X)

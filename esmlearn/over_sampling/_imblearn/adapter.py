@@ -1,4 +1,4 @@
-"""Run one of imbalanced-learn's samplers on regions of a continuous target."""
+"""Adapter that runs an over-sampler of imbalanced-learn on regions of a continuous target."""
 
 import copy
 from typing import Any, NamedTuple
@@ -20,9 +20,13 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.svm import SVC
 
 from esmlearn.exceptions import DataError
-from esmlearn.over_sampling._carrier import Carrier
-from esmlearn.over_sampling._families import Partners
-from esmlearn.over_sampling._neighbors import PairLog, TrackedKMeans, TrackedNeighbors, TrackedSVM
+from esmlearn.over_sampling._imblearn.augmented_rows import AugmentedRows, NeighborConstraint
+from esmlearn.over_sampling._imblearn.proxies import (
+    PairLog,
+    ProxyKMeans,
+    ProxyNeighbors,
+    ProxySVM,
+)
 from esmlearn.utils._random import seed_unseeded
 
 SAMPLERS = {
@@ -33,14 +37,14 @@ SAMPLERS = {
     "svm": SVMSMOTE,
     "kmeans": KMeansSMOTE,
 }
-# Of these it is known that they ask for neighbours through the objects they are given, so that
-# only the rows of the wanted regions need to be carried along.
+# These ask for neighbours through the objects they are given, so that only the rows of the wanted
+# regions need to be included.
 _LOCAL = (SMOTE, ADASYN, BorderlineSMOTE, SVMSMOTE)
-_TRACKED = (*_LOCAL, KMeansSMOTE)
+_WITH_PROXIES = (*_LOCAL, KMeansSMOTE)
 
 
 class Rows(NamedTuple):
-    """Training rows as every sampler of this room needs them."""
+    """Training rows as every sampler needs them."""
 
     X: Any
     y: NDArray
@@ -60,12 +64,6 @@ def copies(rows: Rows, numbers: NDArray) -> Synthetic:
     """Copy training rows."""
     parents = np.column_stack([numbers, numbers])
     return Synthetic(rows.X[numbers], rows.y[numbers], rows.labels[numbers], parents)
-
-
-def random_copies(rows: Rows, region: int, n_new: int, random_state: np.random.RandomState) -> Any:
-    """Copy randomly chosen rows of a region."""
-    members = np.flatnonzero(rows.labels == region)
-    return copies(rows, random_state.choice(members, n_new))
 
 
 def join(parts: list[Synthetic], rows: Rows) -> Synthetic:
@@ -95,7 +93,7 @@ def make_sampler(sampler: Any, *, random_state: int | None) -> Any:
     own = copy.deepcopy(params.get("random_state")) if random_state is None else random_state
     seed_unseeded(fresh, own)
     if hasattr(fresh, "_validate_params"):
-        # Later the stand-ins of `_track` take the place of what the user may have got wrong.
+        # Later proxies take the place of what the user may have got wrong.
         fresh._validate_params()
     return fresh
 
@@ -115,15 +113,15 @@ def n_neighbors(sampler: Any) -> int:
     return int(value.n_neighbors) - 1 if hasattr(value, "kneighbors") else int(value)
 
 
-def delegate(
+def run_sampler(
     sampler: Any,
     rows: Rows,
     wanted: dict[int, int],
     *,
-    partners: Partners | None = None,
+    constraint: NeighborConstraint | None = None,
     n_jobs: int | None = None,
 ) -> Synthetic:
-    """Let an imbalanced-learn sampler bring regions to the wanted numbers of rows.
+    """Bring regions to the wanted numbers of rows with an over-sampler of imbalanced-learn.
 
     Its features are, bit for bit, those that it gives by itself for the labels of the regions.
 
@@ -135,7 +133,7 @@ def delegate(
         Training rows.
     wanted : dict of int to int
         Rows that each region shall have in the end.
-    partners : Partners or None
+    constraint : NeighborConstraint or None
         Which rows may be interpolated with which.
     n_jobs : int or None
         Processes for the neighbour searches.
@@ -150,26 +148,30 @@ def delegate(
     ValueError, RuntimeError
         What the sampler raises when it cannot make rows.
     DataError
-        If the sampler is not an over-sampler, or cannot keep to `partners`.
+        If the sampler is not an over-sampler, or cannot keep to `constraint`.
     """
     sampler.set_params(sampling_strategy=wanted)
     if type(sampler) is RandomOverSampler:
-        return _delegate_copies(sampler, rows)
-    tracked = type(sampler) in _TRACKED
-    if partners is not None and (not tracked or _uses_all_rows(sampler)):
+        return _run_random(sampler, rows)
+    has_proxies = type(sampler) in _WITH_PROXIES
+    # Borderline-SMOTE 2 interpolates with rows of other regions, too.
+    uses_all_rows = getattr(sampler, "kind", None) == "borderline-2"
+    if constraint is not None and (not has_proxies or uses_all_rows):
         raise DataError(
             f"{sampler!r} chooses its neighbours by itself and cannot keep to families. Use one "
             'of "random", "smote", "adasyn", "borderline", "svm", "kmeans", or families="any".'
         )
-    everything = type(sampler) not in _LOCAL or _uses_all_rows(sampler)
-    carrier = Carrier(rows.X, rows.y, rows.labels, wanted, everything=everything, partners=partners)
+    everything = type(sampler) not in _LOCAL or uses_all_rows
+    augmented = AugmentedRows(
+        rows.X, rows.y, rows.labels, wanted, everything=everything, constraint=constraint
+    )
     log = PairLog()
-    if tracked:
-        _track(sampler, carrier, log, n_jobs)
-    return _collect(sampler, rows, carrier, log)
+    if has_proxies:
+        _set_proxies(sampler, augmented, log, n_jobs)
+    return _resample(sampler, rows, augmented, log)
 
 
-def _delegate_copies(sampler: RandomOverSampler, rows: Rows) -> Synthetic:
+def _run_random(sampler: RandomOverSampler, rows: Rows) -> Synthetic:
     """Random over-sampling; features are passed through only where it adds noise to them."""
     n = len(rows.labels)
     features = np.arange(n)[:, np.newaxis] if sampler.shrinkage is None else rows.X
@@ -178,58 +180,51 @@ def _delegate_copies(sampler: RandomOverSampler, rows: Rows) -> Synthetic:
     return synthetic if sampler.shrinkage is None else synthetic._replace(X=resampled[n:])
 
 
-def _uses_all_rows(sampler: Any) -> bool:
-    """Whether a sampler interpolates with rows of other regions (Borderline-SMOTE 2)."""
-    return bool(getattr(sampler, "kind", None) == "borderline-2")
-
-
-def _track(sampler: Any, carrier: Carrier, log: PairLog, n_jobs: int | None) -> None:
-    """Replace what a sampler searches, separates and clusters with by tracked stand-ins."""
+def _set_proxies(sampler: Any, augmented: AugmentedRows, log: PairLog, n_jobs: int | None) -> None:
+    """Replace the search, the SVM and the clustering inside a sampler by proxies."""
     params = sampler.get_params(deep=False)
-    stand_ins: dict[str, Any] = {}
+    proxies: dict[str, Any] = {}
     for name in ("k_neighbors", "n_neighbors", "m_neighbors"):
         if name in params:
-            search = _neighbor_search(params[name], n_jobs)
-            tracked_log = None if name == "m_neighbors" else log
-            stand_ins[name] = TrackedNeighbors(search, carrier, tracked_log)
+            # `m_neighbors` only counts who is near; nothing is interpolated with them.
+            pairs = None if name == "m_neighbors" else log
+            # The search that imbalanced-learn would make of the parameter.
+            search = (
+                clone(params[name])
+                if hasattr(params[name], "kneighbors")
+                else NearestNeighbors(n_neighbors=params[name] + 1, n_jobs=n_jobs)
+            )
+            proxies[name] = ProxyNeighbors(search, augmented, pairs)
     seed = params.get("random_state")
     if "svm_estimator" in params:
         svm = params["svm_estimator"] or SVC(gamma="scale", random_state=seed)
-        stand_ins["svm_estimator"] = TrackedSVM(svm, carrier)
+        proxies["svm_estimator"] = ProxySVM(svm, augmented)
     if "kmeans_estimator" in params:
         kmeans = params["kmeans_estimator"]
         if kmeans is None:
             kmeans = MiniBatchKMeans(random_state=seed)
         elif not hasattr(kmeans, "fit"):
             kmeans = MiniBatchKMeans(n_clusters=kmeans, random_state=seed)
-        stand_ins["kmeans_estimator"] = TrackedKMeans(kmeans, carrier)
-    sampler.set_params(**stand_ins)
+        proxies["kmeans_estimator"] = ProxyKMeans(kmeans, augmented)
+    sampler.set_params(**proxies)
 
 
-def _neighbor_search(neighbors: Any, n_jobs: int | None) -> Any:
-    """Return the search that imbalanced-learn would make of the parameter."""
-    if hasattr(neighbors, "kneighbors"):
-        return clone(neighbors)
-    return NearestNeighbors(n_neighbors=neighbors + 1, n_jobs=n_jobs)
-
-
-def _collect(sampler: Any, rows: Rows, carrier: Carrier, log: PairLog) -> Synthetic:
-    """Run a sampler on the carried rows and take its new rows apart."""
-    carried, labels = carrier.rows(), carrier.carried_labels
-    n = carrier.n_carried
-    resampled, regions = sampler.fit_resample(carried, labels)
-    if resampled.shape[0] < n or (resampled[:n] != carried).sum():
+def _resample(sampler: Any, rows: Rows, augmented: AugmentedRows, log: PairLog) -> Synthetic:
+    """Run a sampler on augmented rows and take its new rows apart."""
+    matrix, n = augmented.matrix(), len(augmented.numbers)
+    resampled, regions = sampler.fit_resample(matrix, rows.labels[augmented.numbers])
+    if resampled.shape[0] < n or (resampled[:n] != matrix).sum():
         raise DataError(
             f"{type(sampler).__name__} changed or removed training rows. Only over-samplers, "
             "which append rows, can be used here."
         )
-    X, y = carrier.split(resampled[n:])
+    X, y = augmented.split(resampled[n:])
     region, parents = np.asarray(regions[n:]), log.parents(len(y))
-    return Synthetic(X, _settle(y, rows, region, parents), region, parents)
+    return Synthetic(X, _clip_to_parents(y, rows, region, parents), region, parents)
 
 
-def _settle(y: NDArray, rows: Rows, region: NDArray, parents: NDArray) -> NDArray:
-    """Remove rounding errors of the carrier column from targets.
+def _clip_to_parents(y: NDArray, rows: Rows, region: NDArray, parents: NDArray) -> NDArray:
+    """Remove rounding errors of the target column from targets.
 
     Targets that a rounding error brought out of the range of their parents go back to it. Where
     parents are not known a sampler may have done anything to the column (a geometric sampler
