@@ -8,9 +8,8 @@ describing a network imports torch, and a request that is cached should do neith
 import difflib
 import json
 import os
-import sqlite3
 import zipfile
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from hashlib import blake2b, file_digest
@@ -29,7 +28,7 @@ from esmlearn.embedding._models.checkpoint import (
     read_checkpoint,
 )
 from esmlearn.exceptions import CheckpointError
-from esmlearn.utils._paths import cache_directory
+from esmlearn.utils._paths import atomic_write, cache_directory
 
 
 def _names(path: Path) -> bytes:
@@ -250,37 +249,15 @@ def describe_without_fetching(model: str | os.PathLike[str]) -> ModelInfo:
 
 @lru_cache(maxsize=32)
 def _identify(key: str, family: str, path: Path, memory: Path) -> Identity:
-    known = _recall(key, memory)
-    if known is not None:
-        return known
-    with open(path, "rb") as file:
-        digest = file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
+    file = memory / "checkpoints" / f"{blake2b(key.encode(), digest_size=16).hexdigest()}.json"
+    # an unreadable memory, or a read-only or full disk, costs the time of hashing, nothing else
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        known = json.loads(file.read_bytes())
+        if known["key"] == key:
+            return Identity(known["digest"], ModelInfo(**known["info"]))
+    with open(path, "rb") as content:
+        digest = file_digest(content, lambda: blake2b(digest_size=16)).hexdigest()
     identity = Identity(digest, families()[family].describe(path))
-    _remember(key, identity, memory)
+    with suppress(OSError), atomic_write(file) as temporary:
+        temporary.write_text(json.dumps({"key": key, **asdict(identity)}))
     return identity
-
-
-def _connect(memory: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(os.fspath(memory / "checkpoints.sqlite"), timeout=60)
-    connection.execute("CREATE TABLE IF NOT EXISTS identity (key TEXT PRIMARY KEY, value TEXT)")
-    return connection
-
-
-def _recall(key: str, memory: Path) -> Identity | None:
-    try:
-        with closing(_connect(memory)) as connection:
-            row = connection.execute("SELECT value FROM identity WHERE key = ?", (key,)).fetchone()
-        value = json.loads(row[0]) if row else None
-        return None if value is None else Identity(value["digest"], ModelInfo(**value["info"]))
-    except (sqlite3.Error, ValueError, TypeError, KeyError):
-        return None  # an unreadable memory costs the time of hashing again, nothing else
-
-
-def _remember(key: str, identity: Identity, memory: Path) -> None:
-    try:
-        with closing(_connect(memory)) as connection, connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO identity VALUES (?, ?)", (key, json.dumps(asdict(identity)))
-            )
-    except sqlite3.Error:
-        return  # as above: a read-only or full disk is no reason to fail here
