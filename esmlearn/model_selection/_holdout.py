@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.csgraph import connected_components
 from sklearn.utils import check_random_state
 
-from esmlearn.clustering._build import check_share
+from esmlearn.clustering._homology_graph import check_share
 from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.model_selection._base import HomologyRows
 from esmlearn.model_selection._plan import REMEDIES

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scoring_matrices import ScoringMatrix
 
-from esmlearn.clustering import _alignment, exact_search, homology_graph, search
-from esmlearn.clustering._hits import expect_values, least_score, never_significant
+from esmlearn.clustering import exact_search, homology_graph, search
+from esmlearn.clustering._engines import exact as exact_module
+from esmlearn.clustering._engines.hits import expect_values, least_score, never_significant
 from esmlearn.exceptions import DataError, EngineNotFoundError
 from tests._proteins import make_families, mutate, random_protein
 
@@ -74,7 +75,7 @@ def test_long_alignments_are_traced_alike(a, b, seed):
     for x, y in ((a, b), (a + b, relative), (relative, b)):
         with pytest.MonkeyPatch.context() as patch:
             usual = exact_search([x], [y], evalue=np.inf)
-            patch.setattr(_alignment, "_LARGE", 0)
+            patch.setattr(exact_module, "_LARGE", 0)
             long = exact_search([x], [y], evalue=np.inf)
         np.testing.assert_array_equal(long.score, usual.score)
         # Of several best alignments either may be traced; all consist of the same pieces or fewer.
@@ -86,7 +87,7 @@ def test_long_alignments_are_traced_alike(a, b, seed):
 def test_long_alignments_of_relatives_are_the_same(monkeypatch):
     sequences, _ = make_families(6, 3, length=150, identity=0.75, seed=11)
     usual = exact_search(sequences, sequences)
-    monkeypatch.setattr(_alignment, "_LARGE", 0)
+    monkeypatch.setattr(exact_module, "_LARGE", 0)
     long = exact_search(sequences, sequences)
     np.testing.assert_array_equal(long.score, usual.score)
     assert np.mean(long.identity == usual.identity) > 0.9

@@ -1,8 +1,10 @@
 """Smith-Waterman alignment of two long proteins in little memory.
 
 pyopal keeps three integers per pair of residues to trace an alignment, 15 GB for two titins. Here
-every n-th row of the matrix is kept, and the rows between two of them are computed again when the
-path gets there: twice the time, and memory that grows with the length to the power of 1.5.
+every n-th row of the matrix is kept as a checkpoint, and the rows between two of them are computed
+again when the path gets there: twice the time, and memory that grows with the length to the power
+of 1.5 (Grice, Hughey & Speck, "Reduced space sequence alignment", Comput. Appl. Biosci. 13, 45-53,
+1997).
 """
 
 from collections.abc import Iterator

@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from esmlearn.clustering import _finder as finder_module
+from esmlearn.clustering import _graph_cache as cache_module
+from esmlearn.clustering import _homology_graph as graph_module
 from esmlearn.clustering import _search as search_module
-from esmlearn.clustering import _store as store_module
 from esmlearn.clustering import available_engines, count_searches, homology_graph
+from esmlearn.clustering._engines import diamond as diamond_module
 from tests._proteins import make_families
 
 SEQUENCES, _ = make_families(8, 3, length=60, identity=0.8, seed=1)
@@ -23,8 +24,8 @@ SEQUENCES, _ = make_families(8, 3, length=60, identity=0.8, seed=1)
 @pytest.fixture
 def forget():
     """Forget the graphs of this process, as another process would never have known them."""
-    store_module._MEMORY.clear()
-    return store_module._MEMORY.clear
+    cache_module._MEMORY.clear()
+    return cache_module._MEMORY.clear
 
 
 def sources(*graphs):
@@ -115,6 +116,36 @@ def test_damaged_file_is_searched_again(forget, private_cache, caplog, damage):
     assert sources(homology_graph(SEQUENCES)) == ["disk"]
 
 
+def test_every_flipped_bit_of_a_header_costs_one_search_at_most(forget, private_cache):
+    # Bits of zip headers tell of encryption and compressions that zipfile does not have.
+    reference = homology_graph(SEQUENCES)
+    (path,) = private_cache.rglob("*.npz")
+    content = path.read_bytes()
+    end = content.index(b"PK\x01\x02")
+    for position in [*range(60), *range(end, end + 60)]:
+        path.write_bytes(
+            content[:position] + bytes([content[position] ^ 8]) + content[position + 1 :]
+        )
+        forget()
+        graph = homology_graph(SEQUENCES)
+        np.testing.assert_array_equal(graph.edges, reference.edges)
+        np.testing.assert_array_equal(graph.identity, reference.identity)
+
+
+@pytest.mark.parametrize("wanted", [SEQUENCES, SEQUENCES[:5]])
+def test_a_damaged_file_is_set_aside(forget, private_cache, caplog, wanted):
+    homology_graph(SEQUENCES)
+    (path,) = private_cache.rglob("*.npz")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 10] = 99  # a compression method that does not exist
+    path.write_bytes(content)
+    forget()
+    assert sources(homology_graph(wanted)) == ["search"]
+    assert "is damaged" in caplog.text
+    assert path.with_suffix(".damaged").exists()
+    assert path.exists() == (wanted is SEQUENCES)
+
+
 def test_unwritable_cache_costs_no_result(tmp_path, caplog):
     (tmp_path / "file").touch()
     graph = homology_graph(SEQUENCES, cache=tmp_path / "file" / "graphs")
@@ -140,21 +171,21 @@ def test_full_disk_costs_no_result(monkeypatch, caplog):
 
 
 def _search_slowly(barrier, queue):
-    from esmlearn.clustering import _finder
+    from esmlearn.clustering import _homology_graph
 
-    search = _finder.run_engine
+    search = _homology_graph.run_engine
 
     def slow(*args, **kwargs):
         time.sleep(0.5)
         return search(*args, **kwargs)
 
-    _finder.run_engine = slow
+    _homology_graph.run_engine = slow
     barrier.wait()
     queue.put(homology_graph(SEQUENCES).description["source"])
 
 
 def _die_with_the_lock(queue):
-    from esmlearn.clustering import _finder
+    from esmlearn.clustering import _homology_graph
 
     def killed(*args, **kwargs):
         queue.put(os.getpid())
@@ -162,7 +193,7 @@ def _die_with_the_lock(queue):
         queue.join_thread()
         time.sleep(60)
 
-    _finder.run_engine = killed
+    _homology_graph.run_engine = killed
     homology_graph(SEQUENCES)
 
 
@@ -215,7 +246,7 @@ def test_an_error_under_the_lock_is_not_taken_for_one_of_the_lock(forget, monkey
     def broken(*args, **kwargs):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(finder_module, "run_engine", broken)
+    monkeypatch.setattr(graph_module, "run_engine", broken)
     with pytest.raises(OSError, match="Input/output error"):
         homology_graph(SEQUENCES)
 
@@ -223,7 +254,7 @@ def test_an_error_under_the_lock_is_not_taken_for_one_of_the_lock(forget, monkey
 def test_memory_is_bounded(forget):
     for end in range(2, 10):
         homology_graph([*SEQUENCES[1:end], "MKVLATGGARQWEDSTHNPYF"[:-end]], cache=None)
-    assert len(store_module._MEMORY) <= store_module._IN_MEMORY
+    assert len(cache_module._MEMORY) <= cache_module._IN_MEMORY
 
 
 def test_threads_share_the_memory(forget):
@@ -248,7 +279,7 @@ def test_threads_share_the_memory(forget):
         np.testing.assert_array_equal(graph.edges, expected[i].edges)
         np.testing.assert_array_equal(graph.evalue, expected[i].evalue)
     assert {i for i, _ in found} == set(range(len(sets)))
-    assert len(store_module._MEMORY) <= store_module._IN_MEMORY
+    assert len(cache_module._MEMORY) <= cache_module._IN_MEMORY
 
 
 @pytest.mark.parametrize("process", ["the same", "another"])
@@ -271,7 +302,7 @@ def test_a_part_of_a_large_set_is_not_searched_more_sensitively(monkeypatch, eng
     monkeypatch.setattr(search_module, "AFFORDABLE_CELLS", 0)
     few = homology_graph(SEQUENCES[:10], engine=engine, cache=None)
     assert few.description["settings"]["mode"] == "ultra-sensitive"
-    monkeypatch.setattr(search_module, "ULTRA_SENSITIVE_CELLS", 1e5)
+    monkeypatch.setattr(diamond_module, "ULTRA_SENSITIVE_CELLS", 1e5)
     homology_graph(SEQUENCES, engine=engine)
     part = homology_graph(SEQUENCES[:10], engine=engine)
     assert part.description["settings"]["mode"] == "very-sensitive"
@@ -287,7 +318,7 @@ def test_known_graph_is_extended(forget, private_cache, n_known):
     searches = count_searches()
     graph = homology_graph(SEQUENCES, known=known)
     assert count_searches() - searches == (n_known < len(SEQUENCES))
-    for name in store_module._EDGE_ARRAYS:
+    for name in cache_module.EDGE_ARRAYS:
         np.testing.assert_array_equal(getattr(graph, name), getattr(fresh, name))
     if 0 < n_known < len(SEQUENCES):
         last = (private_cache / "graphs" / "searches.tsv").read_text().splitlines()[-1]

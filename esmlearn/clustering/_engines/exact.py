@@ -1,4 +1,8 @@
-"""Exact Smith-Waterman search with SIMD instructions, through pyopal."""
+"""Exact Smith-Waterman search with SIMD instructions, through pyopal.
+
+Smith, T. F. & Waterman, M. S. Identification of common molecular subsequences. J. Mol. Biol. 147,
+195-197 (1981), with affine gap costs (Gotoh, J. Mol. Biol. 162, 705-708, 1982).
+"""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -9,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esmlearn.clustering._engine import Engine
-from esmlearn.clustering._hits import Hits, least_score, lengths_of
-from esmlearn.clustering._traceback import LongAlignment
+from esmlearn.clustering._engines.base import Engine
+from esmlearn.clustering._engines.hits import Hits, least_score, lengths_of
+from esmlearn.clustering._engines.long_alignment import LongAlignment
 from esmlearn.utils._progress import progress_bar
 
 _LOGGER = logging.getLogger(__name__)
@@ -27,10 +31,15 @@ class ExactSearch(Engine):
     name = "exact"
     exact = True
 
+    @classmethod
+    def available(cls) -> str:
+        """Return the version of pyopal."""
+        return f"pyopal {package_version('pyopal')}"
+
     @property
     def version(self) -> str:
         """Version of pyopal."""
-        return f"pyopal {package_version('pyopal')}"
+        return self.available()
 
     @property
     def settings(self) -> dict[str, object]:
@@ -226,7 +235,7 @@ def _trace(aligner: Any, query: str, target: str) -> tuple[int, int, int, int, i
     """Return score, matches, columns, query span and target span of one pair's best alignment.
 
     The shorter is always aligned to the longer: of several best alignments the same one is then
-    found, whoever is the query.
+    found, whichever is the query.
     """
     from pyopal import Database
 

@@ -1,4 +1,8 @@
-"""Local alignments as arrays, and the one definition of how significant they are."""
+"""Local alignments as arrays, and the one definition of their significance.
+
+Karlin, S. & Altschul, S. F. Methods for assessing the statistical significance of molecular
+sequence features by using general scoring schemes. Proc. Natl. Acad. Sci. USA 87, 2264-2268 (1990).
+"""
 
 from dataclasses import dataclass, fields
 
@@ -134,7 +138,7 @@ class Hits:
         query_lengths: NDArray[np.int64],
         target_lengths: NDArray[np.int64],
     ) -> "Hits":
-        """Return hits from what an aligner counts.
+        """Return hits from the counts of an aligner.
 
         Parameters
         ----------
@@ -168,8 +172,8 @@ class Hits:
         )
 
 
-# What BLOSUM62 gives each residue against itself: the most that a sequence can score. B J O U Z
-# score as the residues that stand for them in a search.
+# BLOSUM62's score of each residue with itself: the most that a sequence can score. B J O U Z score
+# as the residues that replace them in a search.
 _SELF_SCORES = {"A": 4, "R": 5, "N": 6, "D": 6, "C": 9, "Q": 5, "E": 5, "G": 6, "H": 8, "I": 4}
 _SELF_SCORES |= {"L": 4, "K": 5, "M": 5, "F": 6, "P": 7, "S": 4, "T": 5, "W": 11, "Y": 7, "V": 4}
 _SELF_SCORES |= {"B": 6, "J": 4, "O": 5, "U": 9, "Z": 5}

@@ -1,26 +1,26 @@
-"""Cached graphs: found again by what was searched, not by who asked."""
+"""Cached homology graphs, found by the content of the set of sequences."""
 
 import logging
 import os
 import threading
 import time
-import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
-from esmlearn.clustering._graph import _EDGE_ARRAYS, HomologyGraph
+from esmlearn.clustering._graph import EDGE_ARRAYS, HomologyGraph
 from esmlearn.utils._paths import atomic_write, cache_directory
 
 _LOGGER = logging.getLogger(__name__)
 _IN_MEMORY = 4
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile)
+_ARRAYS = ("digests", *EDGE_ARRAYS)
 
 # Graphs of this process, newest last: (directory, content) -> graph. Threads share it.
 _MEMORY: "OrderedDict[tuple[str, str], HomologyGraph]" = OrderedDict()
@@ -37,7 +37,7 @@ def _is_subset(digests: NDArray[np.bytes_], of: NDArray[np.bytes_]) -> bool:
     return len(of) >= len(digests) and bool((of[position] == digests).all())
 
 
-class GraphStore:
+class GraphCache:
     """Graphs of one engine, version and setting, in memory and on disk.
 
     Parameters
@@ -73,8 +73,8 @@ class GraphStore:
             if _is_subset(digests, graph.digests):
                 return _subgraph(graph, digests), "memory"
         for content in self._as_large_on_disk(len(digests)):
-            stored = self._read_digests(content)
-            if stored is None or not _is_subset(digests, stored):
+            stored = self._load(content, ("digests",))
+            if stored is None or not _is_subset(digests, stored["digests"]):
                 continue
             whole = self._read(content)
             if whole is not None:
@@ -87,11 +87,11 @@ class GraphStore:
         self.write(graph)
 
     def write(self, graph: HomologyGraph) -> None:
-        """Keep a graph on disk; where that fails it costs a warning in the log, no result."""
+        """Keep a graph on disk; a failure costs a warning in the log, no result."""
         content = content_of(graph.digests)
         if self.directory is None:
             return
-        arrays = {name: getattr(graph, name) for name in ("digests", *_EDGE_ARRAYS)}
+        arrays = {name: getattr(graph, name) for name in _ARRAYS}
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             with atomic_write(self._path(content)) as temporary:
@@ -105,16 +105,27 @@ class GraphStore:
         with _MEMORY_LOCK:
             _MEMORY.pop((self._space, content), None)
         if self.directory is not None:
-            with suppress(OSError):
-                self._path(content).unlink()
+            _remove(self._path(content))
 
     @contextmanager
     def lock(self, digests: NDArray[np.bytes_]) -> Iterator[None]:
-        """Hold the right to search these sequences; another process waits and then finds them."""
-        if self.directory is None or not self._is_writable(self.directory):
-            yield
-            return
-        with _file_lock(self.directory / f"{content_of(digests)}.lock"):
+        """Hold the right to search these sequences; another process waits and then finds them.
+
+        The system releases the lock when its owner dies. Where there are no locks, two processes
+        may search the same graph twice; files are replaced as a whole, so that either one's is
+        right.
+        """
+        with ExitStack() as held:
+            if self.directory is not None and self._is_writable(self.directory):
+                path = self.directory / f"{content_of(digests)}.lock"
+                try:
+                    held.enter_context(FileLock(path, mode=0o600))
+                    # Before the lock is released: a process that waits sees that the file is gone
+                    # and locks a new one.
+                    held.callback(_remove, path)
+                except OSError as error:
+                    message = "%s cannot be locked (%s): another process may search the same graph"
+                    _LOGGER.warning(message, path, error)
             yield
 
     def _is_writable(self, directory: Path) -> bool:
@@ -143,27 +154,32 @@ class GraphStore:
         names = sorted(path.stem for path in self.directory.glob("*-*.npz"))
         return [name for name in names if name.split("-")[0] >= f"{n_nodes:09d}"]
 
-    def _read_digests(self, content: str) -> NDArray[np.bytes_] | None:
-        try:
-            with _open_arrays(self._path(content)) as file:
-                return file["digests"]
-        except _UNREADABLE:
-            return None
-
     def _read(self, content: str) -> HomologyGraph | None:
-        if self.directory is None or not self._path(content).exists():
+        arrays = self._load(content, _ARRAYS)
+        return None if arrays is None else HomologyGraph(**arrays)
+
+    def _load(self, content: str, names: tuple[str, ...]) -> dict[str, Any] | None:
+        """Return arrays of a graph on disk; set a damaged file aside, so that it is made again."""
+        if self.directory is None:
             return None
+        path = self._path(content)
         try:
-            with _open_arrays(self._path(content)) as file:
-                graph = HomologyGraph(**{n: file[n] for n in ("digests", *_EDGE_ARRAYS)})
-            if content_of(graph.digests) != content or graph.edges.max(initial=-1) >= graph.n_nodes:
+            # np.load alone leaves a file open that is no archive.
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in names}
+            digests, edges = arrays["digests"], arrays.get("edges", np.zeros(0))
+            if content_of(digests) != content or edges.max(initial=-1) >= len(digests):
                 raise ValueError("its content is not what its name says")
-        except _UNREADABLE as error:
-            _LOGGER.warning(
-                "the cached graph %s is damaged (%s); searching again", self._path(content), error
-            )
+        except FileNotFoundError:
             return None
-        return graph
+        # A flipped bit makes zipfile and NumPy raise nearly anything, even NotImplementedError.
+        except Exception as error:
+            _LOGGER.warning("the cached graph %s is damaged (%s); searching again", path, error)
+            if not isinstance(error, OSError):
+                with suppress(OSError):
+                    path.replace(path.with_suffix(".damaged"))
+            return None
+        return arrays
 
 
 def _default_root() -> Path | None:
@@ -175,65 +191,14 @@ def _default_root() -> Path | None:
         return None
 
 
-@contextmanager
-def _open_arrays(path: Path) -> Iterator[Any]:
-    """Open an npz file; unlike `np.load` alone this also closes one that turns out to be none."""
-    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-        yield file
+def _remove(path: Path) -> None:
+    """Remove a file if it is there and can be removed."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def _subgraph(graph: HomologyGraph, digests: NDArray[np.bytes_]) -> HomologyGraph:
-    return graph._induced(np.searchsorted(graph.digests, digests))
-
-
-@contextmanager
-def _file_lock(path: Path) -> Iterator[None]:
-    """Hold an advisory lock that the system releases when its owner dies.
-
-    Where there are none (Windows, some network file systems), two processes may search the same
-    graph twice; files are replaced as a whole, so that either one's is right.
-    """
-    try:
-        handle = _locked(path)
-    except OSError as error:
-        _LOGGER.warning(
-            "%s cannot be locked (%s): another process may search the same graph", path, error
-        )
-        handle = None
-    if handle is None:
-        yield
-        return
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(handle)
-
-
-def _locked(path: Path) -> int | None:
-    """Return the handle of the file once it is locked, or None on a system without locks."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except BaseException:
-            os.close(handle)
-            raise
-        # The last owner removes the file; a lock on a removed file excludes nobody.
-        if _is_same_file(handle, path):
-            return handle
-        os.close(handle)
-
-
-def _is_same_file(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
+    return graph.induced(np.searchsorted(graph.digests, digests))
 
 
 def record_search(engine: str, n_queries: int, n_targets: int, seconds: float) -> None:

