@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 from esmlearn.clustering import HomologyGraph, available_engines, count_searches, homology_graph
 from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.model_selection import CDHitGroupSplitter, CDHitShuffleSplit
-from esmlearn.model_selection._plan import FoldPlanner
+from esmlearn.model_selection._partition.planner import FoldPlanner
 from tests._proteins import make_families, random_protein
 from tests.model_selection._graphs import graphs, modular_graph
 

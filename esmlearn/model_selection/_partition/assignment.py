@@ -1,11 +1,11 @@
-"""Deal whole groups of rows to folds so that size and every stratum come out even.
+"""Assign whole groups of rows to folds so that size and every stratum come out even.
 
-Groups ("atoms": homology components, or pieces of a large one) with the same number of rows of
-each stratum are interchangeable, so the work is done on these *types*. Each type is dealt out in
-proportion; what is left over is placed one by one, largest first, where it costs least; exchanges
-between two folds then lower the cost until none helps. The cost is the chi-squared distance of the
-row counts, overall and per stratum, from what an exact split would hold; where that leaves a share
-or a size off by more than is tolerated, these come to weigh more.
+Groups (homology components, or parts of a large one) with the same number of rows of each stratum
+are interchangeable, so the work is done on these *types*. Each type is assigned in proportion; the
+remainder is placed one by one, largest first, where it costs least (the rule of Graham, SIAM J.
+Appl. Math. 17, 416-429, 1969); exchanges between two folds then lower the cost until none helps.
+The cost is the chi-squared distance of the row counts, overall and per stratum, from those of an
+exact split; a share or size that is off by more than is tolerated then gets a larger weight.
 """
 
 from itertools import combinations
@@ -14,16 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esmlearn.model_selection._cutting import membership
+from esmlearn.model_selection._partition.components import membership
 
 MAX_CANDIDATES = 400
 MAX_SWEEPS = 100
-MAX_EMPHASES = 6
+MAX_REWEIGHTINGS = 6
 _LEAST_GAIN = 1e-9
 
 
 class Tolerances(NamedTuple):
-    """How even folds are to be.
+    """Tolerated imbalance of folds.
 
     Attributes
     ----------
@@ -37,60 +37,61 @@ class Tolerances(NamedTuple):
     share: float = 0.005
 
 
-USUAL = Tolerances()
+DEFAULT_TOLERANCES = Tolerances()
 
 
-def assign_atoms(
+def assign_groups(
     counts: NDArray[np.int64],
     fractions: NDArray[np.float64],
     *,
     rng: np.random.RandomState | None = None,
     largest_first: bool = True,
-    tolerances: Tolerances = USUAL,
+    tolerances: Tolerances = DEFAULT_TOLERANCES,
 ) -> NDArray[np.intp]:
-    """Assign atoms to folds.
+    """Assign groups to folds.
 
     Parameters
     ----------
-    counts : ndarray of shape (n_atoms, n_strata)
-        Rows of each stratum in each atom.
+    counts : ndarray of shape (n_groups, n_strata)
+        Rows of each stratum in each group.
     fractions : ndarray of shape (n_folds,)
         Share of all rows that each fold is to hold; they add up to 1.
     rng : RandomState or None, default=None
-        Deals interchangeable atoms, and folds of the same fraction, at random; None deals them in
-        the order given.
+        Assigns interchangeable groups, and folds of the same fraction, at random; None assigns them
+        in the order given.
     largest_first : bool, default=True
-        Place what cannot be dealt out evenly largest first (best balance); False places it in
-        random order (so that large atoms, too, vary between draws).
-    tolerances : Tolerances, default=USUAL
-        What need not be made more even.
+        Place the remainder of each type largest first (best balance); False places it in random
+        order (so that large groups, too, vary between draws).
+    tolerances : Tolerances, default=DEFAULT_TOLERANCES
+        Imbalance that need not be reduced.
 
     Returns
     -------
-    fold : ndarray of shape (n_atoms,), dtype intp
+    fold : ndarray of shape (n_groups,), dtype intp
     """
     types, type_of = distinct_rows(counts)
-    ledger = _Ledger(types, np.bincount(type_of, minlength=len(types)), fractions, tolerances)
-    rest = ledger.rest_by_size()
+    n_groups = np.bincount(type_of, minlength=len(types))
+    assignment = _Assignment(types, n_groups, fractions, tolerances)
+    rest = assignment.unassigned_by_size()
     if rng is not None and not largest_first:
         rest = rng.permutation(rest)
     for kind in rest:
-        ledger.place(kind)
-    dealt, least = _refine(ledger)
-    for _ in range(MAX_EMPHASES):
+        assignment.place(kind)
+    assigned, least = _refine(assignment)
+    for _ in range(MAX_REWEIGHTINGS):
         if least <= 1:
             break
-        ledger.emphasize()
-        again, deviation = _refine(ledger)
+        assignment.reweight()
+        again, deviation = _refine(assignment)
         if deviation < least:
-            dealt, least = again, deviation
-    return _deal(type_of, dealt, fractions, rng)
+            assigned, least = again, deviation
+    return _fold_of_groups(type_of, assigned, fractions, rng)
 
 
 def rows_per_label(
     counts: NDArray[np.int64], label: NDArray[np.intp], n_labels: int
 ) -> NDArray[np.int64]:
-    """Return the rows of each stratum under each label, for nodes that stand for `counts` rows."""
+    """Return the rows of each stratum under each label; each node stands for `counts` rows."""
     return (membership(label, n_labels).T @ counts).astype(np.int64)
 
 
@@ -104,22 +105,22 @@ def distinct_rows(counts: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]
     return in_order[is_new], which
 
 
-def _refine(ledger: "_Ledger") -> tuple[NDArray[np.int64], float]:
-    """Exchange until nothing helps; return what each fold holds and the largest deviation."""
+def _refine(assignment: "_Assignment") -> tuple[NDArray[np.int64], float]:
+    """Exchange until nothing helps; return the groups of each fold and the largest deviation."""
     for _ in range(MAX_SWEEPS):
-        pairs = combinations(range(len(ledger.fractions)), 2)
-        if not sum([ledger.exchange(*pair) for pair in pairs]):
+        pairs = combinations(range(len(assignment.fractions)), 2)
+        if not sum([assignment.exchange(*pair) for pair in pairs]):
             break
-    return ledger.dealt.copy(), float(ledger.deviations().max())
+    return assignment.assigned.copy(), float(assignment.deviations().max())
 
 
 def signed_deviations(
     held: NDArray[np.float64],
     fractions: NDArray[np.float64],
     whole: NDArray[np.float64] | None = None,
-    tolerances: Tolerances = USUAL,
+    tolerances: Tolerances = DEFAULT_TOLERANCES,
 ) -> NDArray[np.float64]:
-    """Return how far each fold is from even, over what is tolerated.
+    """Return the deviation of each fold from an even one, in units of the tolerances.
 
     Parameters
     ----------
@@ -129,14 +130,14 @@ def signed_deviations(
         Share of all rows that each fold is to hold.
     whole : ndarray of shape (n_strata,), default=None
         The share of each stratum that a fold is to hold; None: that of all folds together.
-    tolerances : Tolerances, default=USUAL
-        In units of these.
+    tolerances : Tolerances, default=DEFAULT_TOLERANCES
+        The units.
 
     Returns
     -------
     deviations : ndarray of shape (n_folds, n_strata + 1)
-        Of the share of each stratum, and last of the size; positive is too much, and no tolerance
-        is less than one row. Infinite if a fold is empty.
+        Of the share of each stratum, and in the last column of the size; positive is too much, and
+        no tolerance is less than one row. Infinite if a fold is empty.
     """
     size, total = held.sum(axis=1), held.sum()
     if not size.all():
@@ -162,52 +163,52 @@ class _Candidates(NamedTuple):
     largest: float
 
 
-class _Ledger:
-    """How many atoms of each type each fold holds, and how far each fold is from its target.
+class _Assignment:
+    """Number of groups of each type in each fold, and the excess of each fold over its target.
 
     A type's rows are counted per stratum and overall, each in units of the square root of its total
-    over all atoms; in these units the cost is ``sum(excess ** 2 / fraction)``.
+    over all groups; in these units the cost is ``sum(excess ** 2 / fraction)``.
     """
 
     def __init__(
         self,
         types: NDArray[np.int64],
-        n_atoms: NDArray[np.intp],
+        n_groups: NDArray[np.intp],
         fractions: NDArray[np.float64],
         tolerances: Tolerances,
     ) -> None:
         self.tolerances = tolerances
         self.types = types
-        self.n_atoms = n_atoms
+        self.n_groups = n_groups
         self.fractions = fractions
         self.size = types.sum(axis=1)
         rows = np.column_stack([types, self.size]).astype(float)
-        scale = np.sqrt(np.maximum(n_atoms @ rows, 1.0))
+        scale = np.sqrt(np.maximum(n_groups @ rows, 1.0))
         self.rows = rows / scale
-        self.dealt = np.floor(np.outer(n_atoms, fractions)).astype(np.int64)
-        target = np.outer(fractions, n_atoms @ self.rows)
-        self.excess = self.dealt.T @ self.rows - target
-        # What `exchange` need not compute again before the next move.
+        self.assigned = np.floor(np.outer(n_groups, fractions)).astype(np.int64)
+        target = np.outer(fractions, n_groups @ self.rows)
+        self.excess = self.assigned.T @ self.rows - target
+        # Results that `exchange` need not compute again before the next move.
         self.candidates: dict[int, _Candidates] = {}
-        self.settled: set[tuple[int, int]] = set()
+        self.converged: set[tuple[int, int]] = set()
 
-    def rest_by_size(self) -> NDArray[np.intp]:
-        """Return the types of the atoms that are not dealt yet, largest atoms first."""
-        rest = np.repeat(np.arange(len(self.size)), self.n_atoms - self.dealt.sum(axis=1))
+    def unassigned_by_size(self) -> NDArray[np.intp]:
+        """Return the types of the groups that are not assigned yet, largest groups first."""
+        rest = np.repeat(np.arange(len(self.size)), self.n_groups - self.assigned.sum(axis=1))
         return rest[np.argsort(-self.size[rest], kind="stable")]
 
     def place(self, kind: int) -> None:
-        """Give one atom of a type to the fold where that costs least."""
+        """Give one group of a type to the fold where that costs least."""
         x = self.rows[kind]
         cost = (self.excess @ x * 2 + x @ x) / self.fractions
         self._move(kind, None, int(np.argmin(cost)))
 
     def exchange(self, f: int, g: int) -> bool:
-        """Make the best exchange of at most one atom each between two folds, if any helps.
+        """Make the best exchange of at most one group each between two folds, if any helps.
 
         Moving a net ``d`` from f to g lowers the cost by ``stiffness * (2 * best @ d - |d|^2)``.
         """
-        if (f, g) in self.settled:
+        if (f, g) in self.converged:
             return False
         stiffness = 1 / self.fractions[f] + 1 / self.fractions[g]
         best = self.excess[f] / self.fractions[f] - self.excess[g] / self.fractions[g]
@@ -217,10 +218,10 @@ class _Ledger:
         gain += (give.twice @ best - give.squares)[:, None]
         gain -= take.twice @ best + take.squares
         a, b = divmod(int(gain.argmax()), len(take.rows))
-        # Relative to what is rounded: a gain that is not one could be made for ever.
+        # Relative to the rounded terms: a gain by rounding alone could be made for ever.
         rounded = max(give.largest, take.largest, best @ best, 1.0)
         if gain[a, b] <= _LEAST_GAIN * rounded:
-            self.settled.add((f, g))
+            self.converged.add((f, g))
             return False
         if a < len(give.kinds):
             self._move(give.kinds[a], f, g)
@@ -230,22 +231,22 @@ class _Ledger:
 
     def deviations(self) -> NDArray[np.float64]:
         """Return the largest deviation of each stratum's share and of the size."""
-        held = (self.dealt.T @ self.types).astype(float)
+        held = (self.assigned.T @ self.types).astype(float)
         deviations = signed_deviations(held, self.fractions, tolerances=self.tolerances)
         return np.abs(deviations).max(axis=0)
 
-    def emphasize(self) -> None:
-        """Make what deviates more than is tolerated weigh more."""
+    def reweight(self) -> None:
+        """Increase the weights of strata (and of the size) that deviate more than is tolerated."""
         deviations = np.minimum(self.deviations(), 10.0)
         factor = np.where(deviations > 1, np.sqrt(deviations) * 1.5, 1.0)
         self.rows = self.rows * factor
         self.excess = self.excess * factor
-        self.candidates, self.settled = {}, set()
+        self.candidates, self.converged = {}, set()
 
     def _candidates(self, fold: int) -> "_Candidates":
-        """Return the types that a fold holds; of very many, those with the smallest atoms."""
+        """Return the types that a fold holds; of very many, those with the smallest groups."""
         if fold not in self.candidates:
-            kinds = np.flatnonzero(self.dealt[:, fold])
+            kinds = np.flatnonzero(self.assigned[:, fold])
             if len(kinds) > MAX_CANDIDATES:
                 kinds = kinds[np.argsort(self.size[kinds], kind="stable")[:MAX_CANDIDATES]]
             rows = np.zeros((len(kinds) + 1, self.rows.shape[1]))
@@ -256,30 +257,30 @@ class _Ledger:
 
     def _move(self, kind: int, source: int | None, destination: int) -> None:
         if source is not None:
-            self.dealt[kind, source] -= 1
+            self.assigned[kind, source] -= 1
             self.excess[source] -= self.rows[kind]
-            if not self.dealt[kind, source]:
+            if not self.assigned[kind, source]:
                 self.candidates.pop(source, None)
-        self.dealt[kind, destination] += 1
+        self.assigned[kind, destination] += 1
         self.excess[destination] += self.rows[kind]
-        if self.dealt[kind, destination] == 1:
+        if self.assigned[kind, destination] == 1:
             self.candidates.pop(destination, None)
-        self.settled = {pair for pair in self.settled if not {source, destination} & set(pair)}
+        self.converged = {pair for pair in self.converged if not {source, destination} & set(pair)}
 
 
-def _deal(
+def _fold_of_groups(
     type_of: NDArray[np.intp],
-    dealt: NDArray[np.int64],
+    assigned: NDArray[np.int64],
     fractions: NDArray[np.float64],
     rng: np.random.RandomState | None,
 ) -> NDArray[np.intp]:
-    """Say which atoms of each type go where."""
-    n_atoms = len(type_of)
-    order = np.arange(n_atoms) if rng is None else rng.permutation(n_atoms)
+    """Return the fold of each group, given the number of each type in each fold."""
+    n_groups = len(type_of)
+    order = np.arange(n_groups) if rng is None else rng.permutation(n_groups)
     order = order[np.argsort(type_of[order], kind="stable")]
     folds = np.arange(len(fractions))
     if rng is not None and np.ptp(fractions) == 0:
         folds = rng.permutation(folds)
-    fold = np.empty(n_atoms, dtype=np.intp)
-    fold[order] = np.concatenate([np.repeat(folds, row) for row in dealt])
+    fold = np.empty(n_groups, dtype=np.intp)
+    fold[order] = np.concatenate([np.repeat(folds, row) for row in assigned])
     return fold

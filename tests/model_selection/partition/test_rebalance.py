@@ -1,8 +1,8 @@
 import numpy as np
 from scipy.sparse import block_diag, csr_array
 
-from esmlearn.model_selection._plan import FoldPlanner
-from esmlearn.model_selection._rebalance import rebalance
+from esmlearn.model_selection._partition.planner import FoldPlanner
+from esmlearn.model_selection._partition.rebalance import rebalance
 from tests.model_selection._graphs import modular_graph
 
 HALVES = np.array([0.5, 0.5])
@@ -18,7 +18,7 @@ def test_the_loosest_nodes_of_a_cut_component_move():
     fold = (np.arange(n) >= 210).astype(int)
     moved = rebalance(path, fold, np.ones((n, 1), dtype=np.int64), HALVES)
     assert abs((moved == 0).sum() - 200) <= 2
-    assert (moved[:150] == 0).all()  # only what touches the seam left
+    assert (moved[:150] == 0).all()  # only the nodes at the cut moved
     assert (moved[210:] == 1).all()
 
 

@@ -4,29 +4,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import block_diag, csr_array
 
-from esmlearn.model_selection._cuts import PURGE_CUTS
-from esmlearn.model_selection._fold_plan import FoldPlan
-from esmlearn.model_selection._plan import FoldPlanner
+from esmlearn.model_selection._partition.components import PURGE_CUTS
+from esmlearn.model_selection._partition.planner import FoldPlan, FoldPlanner
 from tests.model_selection._graphs import modular_graph
 
 FIFTHS = np.full(5, 0.2)
 
 
 @pytest.fixture
-def dealt(monkeypatch):
-    """How many pieces there were, of each cut that was dealt to folds."""
+def assigned(monkeypatch):
+    """Number of parts of each cut that was assigned to folds."""
     n_pieces, purged = [], FoldPlanner._purged
 
-    def noted(self, problem, atom, record):
+    def noted(self, problem, group, record):
         n_pieces.append(record["n_pieces"])
-        return purged(self, problem, atom, record)
+        return purged(self, problem, group, record)
 
     monkeypatch.setattr(FoldPlanner, "_purged", noted)
     return n_pieces
 
 
 def with_loners(adjacency, label, n_loners):
-    """Add proteins without homologs; return who is a homolog of whom and the rows per class."""
+    """Add proteins without homologs; return the pairs of homologs and the rows per class."""
     loners = csr_array((n_loners, n_loners), dtype=bool)
     adjacency = csr_array(block_diag([adjacency, loners]).tocsr())
     n_classes = label.max() + 1
@@ -34,24 +33,24 @@ def with_loners(adjacency, label, n_loners):
     return adjacency, np.eye(n_classes, dtype=np.int64)[label]
 
 
-def test_pieces_that_no_even_fold_can_hold_are_not_dealt(dealt):
+def test_parts_that_no_even_fold_can_hold_are_not_assigned(assigned):
     adjacency, module = modular_graph(600, 3, inside=0.05, across=0.001)
     adjacency, counts = with_loners(adjacency, module, 400)
     plan = FoldPlanner(FIFTHS).plan(adjacency, counts)
-    assert dealt[0] > 3  # each of three pieces is of a class of its own
+    assert assigned[0] > 3  # each of three parts is of a class of its own
     assert plan.deviation(counts, FIFTHS) <= 1
 
 
-def test_pieces_like_the_whole_set_are_dealt_at_once(dealt):
+def test_parts_like_the_whole_set_are_assigned_at_once(assigned):
     adjacency, _ = modular_graph(600, 3, inside=0.05, across=0.001)
     FoldPlanner(FIFTHS).plan(*with_loners(adjacency, np.arange(600) % 3, 400))
-    assert dealt == [3]
+    assert assigned == [3]
 
 
-def test_where_no_pieces_can_be_even_every_cut_is_dealt(dealt):
+def test_where_no_parts_can_be_even_every_cut_is_assigned(assigned):
     path = csr_array(np.eye(800, k=1, dtype=bool) | np.eye(800, k=-1, dtype=bool))
     FoldPlanner(FIFTHS).plan(*with_loners(path, np.arange(800) // 40, 200))
-    assert len(dealt) == len(PURGE_CUTS)
+    assert len(assigned) == len(PURGE_CUTS)
 
 
 @given(seed=st.integers(0, 2**31), n_folds=st.integers(2, 4))

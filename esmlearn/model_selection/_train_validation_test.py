@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from esmlearn.clustering._homology_graph import check_share
 from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.model_selection._base import HomologyRows
-from esmlearn.model_selection._plan import REMEDIES
+from esmlearn.model_selection._partition.planner import REMEDIES
 from esmlearn.model_selection._splitter import CDHitGroupSplitter
 from esmlearn.model_selection._strata import Strata, make_strata
 

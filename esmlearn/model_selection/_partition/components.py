@@ -1,4 +1,13 @@
-"""Cut a component that is too large for a fold along its thinnest seam."""
+"""Components of the homology graph, and cuts of those that are too large for a fold.
+
+With METIS (Karypis & Kumar, SIAM J. Sci. Comput. 20, 359-392, 1998) a cut minimizes the
+communication volume. Without it, clusters are joined by average linkage of reciprocal nearest
+neighbours (Murtagh, Comput. J. 26, 354-359, 1983), packed into parts, and refined by greedy moves
+of boundary nodes, as of Kernighan & Lin (Bell Syst. Tech. J. 49, 291-307, 1970).
+"""
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +44,7 @@ def cut_component(
         Seed of METIS.
     shares : ndarray of shape (n_parts,), default=None
         Share of the rows that each part is to hold; None is the same for all. Without METIS, the
-        largest alone is heeded.
+        largest alone counts.
     tolerance : float, default=0.02
         By how much of its size a part may be larger.
 
@@ -89,12 +98,12 @@ def cut_with_metis(
 def cut_with_numpy(
     adjacency: csr_array, rows: NDArray[np.int64], n_parts: int, max_rows: float | None = None
 ) -> NDArray[np.intp]:
-    """Cut without METIS: join the closest clusters, pack them, then move nodes on the seam."""
+    """Cut without METIS: join the closest clusters, pack them, then move boundary nodes."""
     mean = rows.sum() / n_parts
     max_rows = mean * (1 + BALANCE_TOLERANCE) if max_rows is None else max_rows
     cluster = _agglomerate(adjacency, rows, max_rows=mean / 4)
     part = _pack(adjacency, rows, cluster, n_parts, max_rows=max_rows)
-    return _move_seam(adjacency, rows, part, n_parts, max_rows=max_rows)
+    return _refine_boundary(adjacency, rows, part, n_parts, max_rows=max_rows)
 
 
 def membership(label: NDArray[np.intp], n_labels: int) -> csr_array:
@@ -166,19 +175,19 @@ def _pack(
     links = _contract(adjacency.astype(float), cluster)
     size = np.bincount(cluster, weights=rows)
     part = np.zeros(len(size), dtype=np.intp)
-    load, ties = np.zeros(n_parts), np.zeros((len(size), n_parts))
+    load, linked = np.zeros(n_parts), np.zeros((len(size), n_parts))
     for c in np.argsort(-size, kind="stable"):
         fits = load + size[c] <= max_rows
         if not fits.any():
             fits = load == load.min()
-        part[c] = np.lexsort((load, -ties[c], ~fits))[0]
+        part[c] = np.lexsort((load, -linked[c], ~fits))[0]
         load[part[c]] += size[c]
         span = slice(links.indptr[c], links.indptr[c + 1])
-        ties[links.indices[span], part[c]] += links.data[span]
+        linked[links.indices[span], part[c]] += links.data[span]
     return part[cluster]
 
 
-def _move_seam(
+def _refine_boundary(
     adjacency: csr_array,
     rows: NDArray[np.int64],
     part: NDArray[np.intp],
@@ -192,11 +201,11 @@ def _move_seam(
     """
     part = part.copy()
     load = np.bincount(part, weights=rows, minlength=n_parts)
-    everyone = np.arange(len(part))
+    every = np.arange(len(part))
     for _ in range(REFINEMENT_ROUNDS):
-        ties = (adjacency.astype(float) @ membership(part, n_parts)).toarray()
-        goal = ties.argmax(axis=1)
-        gain = ties[everyone, goal] - ties[everyone, part]
+        links = (adjacency.astype(float) @ membership(part, n_parts)).toarray()
+        goal = links.argmax(axis=1)
+        gain = links[every, goal] - links[every, part]
         movers = np.flatnonzero(gain > 0)
         held, moved = np.zeros(len(part), dtype=bool), 0
         for v in movers[np.argsort(-gain[movers], kind="stable")]:
@@ -210,3 +219,104 @@ def _move_seam(
         if not moved:
             break
     return part
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A way to cut a large component.
+
+    Attributes
+    ----------
+    refinement : float, default=1.0
+        A part holds at most a fold over this number; smaller parts balance better and cost more
+        training rows.
+    tolerance : float, default=0.02
+        By how much of its size a part may be larger.
+    fill_first : bool, default=False
+        The first part fills a fold, and the others share the rest equally.
+    draw : int, default=0
+        Added to the seed of METIS.
+    """
+
+    refinement: float = 1.0
+    tolerance: float = BALANCE_TOLERANCE
+    fill_first: bool = False
+    draw: int = 0
+
+    def shares(self, size: float, limit: float, n_parts: int) -> NDArray[np.float64] | None:
+        """Return the share of the rows of each part; None is the same for all."""
+        first = limit / size
+        if not self.fill_first or n_parts < 2 or first >= 1:
+            return None
+        return np.array([first] + [(1 - first) / (n_parts - 1)] * (n_parts - 1))
+
+    def groups(
+        self,
+        adjacency: csr_array,
+        rows: NDArray[np.int64],
+        component: NDArray[np.intp],
+        *,
+        limit: float,
+        smallest: float = 1.0,
+        seed: int = 0,
+    ) -> tuple[NDArray[np.intp], dict[str, Any]]:
+        """Return components, and the parts of those that are too large.
+
+        Parameters
+        ----------
+        adjacency : csr_array of shape (n_nodes, n_nodes)
+            Symmetric, without a diagonal.
+        rows : ndarray of shape (n_nodes,)
+            Rows that each node stands for.
+        component : ndarray of shape (n_nodes,)
+            The component of each node.
+        limit : float
+            The most rows of a fold.
+        smallest : float, default=1.0
+            The smallest fold over the largest: a part is to fit the smallest.
+        seed : int, default=0
+            Seed of METIS.
+
+        Returns
+        -------
+        group : ndarray of shape (n_nodes,)
+        record : dict
+            Number of components that were cut, number of their parts, and method.
+        """
+        size = np.bincount(component, weights=rows)
+        limit /= self.refinement
+        large = np.flatnonzero(size > limit)
+        group, next_group, methods = component.copy(), len(size), set()
+        for c in large:
+            nodes = np.flatnonzero(component == c)
+            n_parts = min(int(np.ceil(size[c] / (limit * smallest))), len(nodes))
+            part, method = cut_component(
+                csr_array(adjacency[nodes][:, nodes]),
+                rows[nodes],
+                n_parts,
+                seed=(seed + self.draw) % (2**31 - 1),
+                shares=self.shares(size[c], limit * smallest, n_parts),
+                tolerance=self.tolerance,
+            )
+            group[nodes] = next_group + part
+            next_group += n_parts
+            methods.add(method)
+        return group, {
+            "n_components": len(size),
+            "largest_component": float(size.max() / size.sum()),
+            "n_cut": len(large),
+            "n_pieces": len(np.unique(group[group >= len(size)])),
+            "cut_method": "+".join(sorted(methods)) or "none",
+        }
+
+
+REFINEMENTS = (1.0, 1.5, 2.0, 3.0, 4.0, 8.0)
+PURGE_CUTS = tuple(map(Cut, REFINEMENTS))
+# A few loose cuts: where rows are set aside, the components left are assigned to folds afterwards.
+DROP_CUTS = (
+    Cut(tolerance=0.2),
+    *(Cut(fill_first=True, draw=draw) for draw in range(3)),
+    Cut(),
+    Cut(1.5, 0.2),
+    *map(Cut, (1.5, 2.0, 3.0, 4.0)),
+)

@@ -4,14 +4,18 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
 from esmlearn.exceptions import EngineNotFoundError
-from esmlearn.model_selection import _cover, _cutting
-from esmlearn.model_selection._cover import (
+from esmlearn.model_selection._partition import components, separator
+from esmlearn.model_selection._partition.components import (
+    Cut,
+    cut_component,
+    cut_with_metis,
+    cut_with_numpy,
+)
+from esmlearn.model_selection._partition.separator import (
     crossing_edges,
     greedy_vertex_cover,
     minimum_vertex_cover,
 )
-from esmlearn.model_selection._cuts import Cut
-from esmlearn.model_selection._cutting import cut_component, cut_with_metis, cut_with_numpy
 from tests.model_selection._graphs import modular_graph
 
 
@@ -67,7 +71,7 @@ def without_metis(monkeypatch):
     def absent(*args, **kwargs):
         raise EngineNotFoundError("no pymetis")
 
-    monkeypatch.setattr(_cutting, "import_optional", absent)
+    monkeypatch.setattr(components, "import_optional", absent)
 
 
 @pytest.mark.usefixtures("without_metis")
@@ -95,17 +99,17 @@ def test_parts_may_be_uneven_without_metis():
 
 
 @pytest.mark.parametrize(("size", "shares"), [(30, [0.7, 0.15, 0.15]), (20, None)])
-def test_a_first_piece_fills_a_fold(size, shares):
+def test_a_first_part_fills_a_fold(size, shares):
     found = Cut(fill_first=True).shares(size, 21, 3)
     assert found is shares or found.tolist() == pytest.approx(shares)
 
 
-def test_atoms_are_components_and_pieces_of_the_large_ones():
+def test_groups_are_components_and_parts_of_the_large_ones():
     adjacency, module = modular_graph(120, 2, inside=0.3, across=0)
-    atom, record = Cut(2.0).atoms(adjacency, np.ones(120, dtype=np.int64), module, limit=80)
+    group, record = Cut(2.0).groups(adjacency, np.ones(120, dtype=np.int64), module, limit=80)
     assert record["n_components"] == record["n_cut"] == 2
-    assert record["n_pieces"] == len(set(atom)) == 4
-    assert all(len(set(module[atom == piece])) == 1 for piece in set(atom))
+    assert record["n_pieces"] == len(set(group)) == 4
+    assert all(len(set(module[group == part])) == 1 for part in set(group))
 
 
 def test_one_part_needs_no_cut():
@@ -153,7 +157,7 @@ def test_greedy_covers_every_edge_and_is_the_fallback(monkeypatch):
     class Nothing:
         x = None
 
-    monkeypatch.setattr(_cover, "milp", lambda *args, **kwargs: Nothing())
+    monkeypatch.setattr(separator, "milp", lambda *args, **kwargs: Nothing())
     cover, method = minimum_vertex_cover(edges, np.ones(40, dtype=np.int64))
     assert method == "greedy"
     assert np.isin(edges, cover).any(axis=1).all()

@@ -6,11 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from esmlearn.model_selection._assignment import Tolerances
-from esmlearn.model_selection._cover import crossing_edges, minimum_vertex_cover
-from esmlearn.model_selection._drop import lost_rows, set_aside, settle
-from esmlearn.model_selection._plan import FoldPlanner
-from esmlearn.model_selection._seam import SeamMover, Unevenness, above, cost
+from esmlearn.model_selection._partition.assignment import Tolerances
+from esmlearn.model_selection._partition.planner import FoldPlanner
+from esmlearn.model_selection._partition.separator import (
+    Imbalance,
+    SeparatorRefiner,
+    cost,
+    crossing_edges,
+    lost_rows,
+    minimum_vertex_cover,
+    rebalance_separator,
+    rows_above,
+    set_aside,
+)
 from tests.model_selection._graphs import modular_graph
 
 
@@ -28,10 +36,12 @@ def covered(adjacency, fold, rows):
 
 
 def shrunk(adjacency, fold, rows, n_folds, limit):
-    return SeamMover(adjacency, rows[:, None], n_folds).move(fold, above(limit), price=100.0)
+    return SeparatorRefiner(adjacency, rows[:, None], n_folds).refine(
+        fold, rows_above(limit), penalty=100.0
+    )
 
 
-def test_a_seam_moves_to_where_it_is_thin():
+def test_a_separator_moves_to_where_it_is_thin():
     # Two cliques of 5 with one bridge (4-5); the folds cut through the second clique.
     cliques = [(i, j) for start in (0, 5) for i in range(start, start + 5) for j in range(i)]
     edges = [(i, j) for i, j in cliques if j >= 5 * (i // 5)] + [(4, 5)]
@@ -69,52 +79,54 @@ def test_covers_stay_covers_and_never_grow(seed, n_folds, n_nodes):
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10_000), st.integers(2, 4), st.integers(20, 80))
-def test_a_seam_never_moves_to_where_it_costs_more(seed, n_folds, n_nodes):
+def test_a_separator_never_moves_to_where_it_costs_more(seed, n_folds, n_nodes):
     adjacency, module = modular_graph(n_nodes, 5, inside=0.3, across=0.03, seed=seed)
     counts = np.random.default_rng(seed).integers(0, 3, (n_nodes, 3)) + 1
     whole = counts.sum(axis=0) / counts.sum()
-    excess = Unevenness(np.full(n_folds, 1 / n_folds), whole, Tolerances(0.05, 0.02))
+    imbalance = Imbalance(np.full(n_folds, 1 / n_folds), whole, Tolerances(0.05, 0.02))
     fold = covered(adjacency, module % n_folds, counts.sum(axis=1))
-    before = cost(fold, counts, n_folds, excess, 2.0)
-    moved = SeamMover(adjacency, counts, n_folds).move(fold, excess, 2.0)
+    before = cost(fold, counts, n_folds, imbalance, 2.0)
+    moved = SeparatorRefiner(adjacency, counts, n_folds).refine(fold, imbalance, 2.0)
     assert not len(crossing_edges(adjacency, moved))
-    assert cost(moved, counts, n_folds, excess, 2.0) <= before + 1e-6
+    assert cost(moved, counts, n_folds, imbalance, 2.0) <= before + 1e-6
 
 
 def test_rows_are_counted_beyond_what_is_tolerated():
     # Two folds of 60 and 40 rows; the first has 40 of a stratum that makes up 60 % of all.
     held = np.array([[40.0, 20.0], [20.0, 20.0]])
     folds = np.arange(2)
-    loose = Unevenness(np.full(2, 0.5), np.array([0.6, 0.4]), Tolerances(0.2, 0.1))
+    loose = Imbalance(np.full(2, 0.5), np.array([0.6, 0.4]), Tolerances(0.2, 0.1))
     assert loose(held, folds, 100.0).tolist() == pytest.approx([0, 0])
-    strict = Unevenness(np.full(2, 0.5), np.array([0.6, 0.4]), Tolerances(0.1, 0.05))
+    strict = Imbalance(np.full(2, 0.5), np.array([0.6, 0.4]), Tolerances(0.1, 0.05))
     # Size: 10 less 5. Strata: 40 - 36 and 20 - 24 less 3; 20 - 24 and 20 - 16 less 2.
     assert strict(held, folds, 100.0).tolist() == pytest.approx([5 + 2, 5 + 4])
-    exact = Unevenness(np.full(2, 0.5), np.array([0.6, 0.4]), Tolerances(0.0, 0.0))
+    exact = Imbalance(np.full(2, 0.5), np.array([0.6, 0.4]), Tolerances(0.0, 0.0))
     one_row = np.array([[31.0, 29.0], [20.0, 20.0]])  # no tolerance is less than one row
     assert exact(one_row, folds, 100.0).tolist() == pytest.approx([0, 0])
 
 
-def test_an_empty_fold_is_priceless():
-    excess = Unevenness(np.full(2, 0.5), np.ones(1), Tolerances())
-    assert cost(np.zeros(4, dtype=np.intp), np.ones((4, 1), dtype=np.int64), 2, excess, 1) == np.inf
+def test_an_empty_fold_has_infinite_cost():
+    imbalance = Imbalance(np.full(2, 0.5), np.ones(1), Tolerances())
+    assert (
+        cost(np.zeros(4, dtype=np.intp), np.ones((4, 1), dtype=np.int64), 2, imbalance, 1) == np.inf
+    )
 
 
-def test_rows_of_the_seam_are_like_the_whole():
-    # Pairs across the seam, each of a common and a rare protein: either of the two will do.
+def test_rows_of_a_separator_are_like_the_whole():
+    # Pairs across the cut, each of a common and a rare protein: either of the two will do.
     n_pairs = 40
     adjacency = from_edges(2 * n_pairs, [(i, n_pairs + i) for i in range(n_pairs)])
     rare = np.arange(2 * n_pairs) < n_pairs
     counts = np.column_stack([~rare, rare]).astype(np.int64)
     counts[~rare, 0] = 2  # so that the first cover takes the rare ones, and all of these
     rows = counts.sum(axis=1, keepdims=True)
-    start, _ = set_aside(SeamMover(adjacency, rows, 2), rare.astype(np.intp), 60.0)
-    excess = Unevenness(np.full(2, 0.5), np.array([2 / 3, 1 / 3]), Tolerances(0.1, 0.05))
-    before = cost(start, counts, 2, excess, 2.0)
-    mover = SeamMover(adjacency, counts, 2)
-    fold, after = settle(mover, start, lambda atom, held: atom % 2, excess)
+    start, _ = set_aside(SeparatorRefiner(adjacency, rows, 2), rare.astype(np.intp), 60.0)
+    imbalance = Imbalance(np.full(2, 0.5), np.array([2 / 3, 1 / 3]), Tolerances(0.1, 0.05))
+    before = cost(start, counts, 2, imbalance, 2.0)
+    refiner = SeparatorRefiner(adjacency, counts, 2)
+    fold, after = rebalance_separator(refiner, start, lambda group, held: group % 2, imbalance)
     assert not len(crossing_edges(adjacency, fold))
-    assert after == cost(fold, counts, 2, excess, 2.0) <= before
+    assert after == cost(fold, counts, 2, imbalance, 2.0) <= before
 
 
 def test_what_no_fold_can_hold_counts_as_lost():
