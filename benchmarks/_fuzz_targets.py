@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from esmlearn.clustering._parsers import read_clstr, read_cluster_pairs
-from esmlearn.clustering._parsers import read_table as read_hits
+from esmlearn.clustering._engines.cdhit import read_clstr
+from esmlearn.clustering._engines.mmseqs import read_cluster_pairs
+from esmlearn.clustering._engines.programs import read_table as read_hits
 from esmlearn.embedding import EmbeddingCache
 from esmlearn.exceptions import EsmlearnError
 from esmlearn.io import read_fasta, read_proteins
@@ -159,7 +160,7 @@ def pairs(data: bytes, folder: Path) -> None:
 
 def hits(data: bytes, folder: Path) -> None:
     """Read hits in BLAST's tabular format."""
-    table = read_hits(_write(data, folder, "x.m8"), COLUMNS, what="search")
+    table = read_hits(_write(data, folder, "x.m8"), COLUMNS, writer="search")
     assert len({len(column) for column in table.values()}) == 1
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from esmlearn.clustering._programs import find_program
+from esmlearn.clustering._engines.mmseqs import MMseqs
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def _install(peer: Peer, venvs: Path) -> Path:
         shutil.rmtree(root, ignore_errors=True)
         venv.create(root, with_pip=True)
         _run([str(python), "-m", "pip", "install", "-q", *peer.requirement.split()])
-        mmseqs = find_program("mmseqs")
+        mmseqs = MMseqs.program.find()
         if mmseqs is not None:
             (root / "bin" / "mmseqs").symlink_to(mmseqs)
         (root / "complete").touch()

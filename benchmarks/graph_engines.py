@@ -23,7 +23,7 @@ from unittest.mock import patch
 import numpy as np
 from _report import machine, write_result
 
-from esmlearn.clustering import HomologyGraph, _finder, available_engines, homology_graph
+from esmlearn.clustering import HomologyGraph, _homology_graph, available_engines, homology_graph
 
 DEFINITIONS: dict[str, dict[str, Any]] = {
     "A": {"identity": 0.3, "coverage": 0.5},
@@ -50,7 +50,7 @@ def search_everything(
 ) -> tuple[HomologyGraph, dict[str, float]]:
     """Return the graph of all significant pairs, and what it cost, in this process."""
     start = time.perf_counter()
-    as_found = patch.object(_finder, "complete", lambda graph, nodes, **options: graph)
+    as_found = patch.object(_homology_graph, "complete", lambda graph, nodes, **options: graph)
     with as_found if alone else nullcontext():
         graph = homology_graph(
             proteins,

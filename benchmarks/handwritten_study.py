@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from _report import machine, spread, write_result
 
-from esmlearn.clustering._programs import require_program
+from esmlearn.clustering._engines.mmseqs import MMseqs
 from esmlearn.datasets import load_optimum_temperature
 from esmlearn.embedding import write_untrained_checkpoint
 from esmlearn.model_selection import audit_leakage
@@ -55,7 +55,7 @@ def run(program, table, checkpoint, out):
     out.mkdir(parents=True, exist_ok=True)
     options = ["--table", table, "--checkpoint", checkpoint, "--out", out]
     if program == "glue.py":
-        options += ["--mmseqs", require_program("mmseqs")]
+        options += ["--mmseqs", MMseqs.program.require()]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ESMLEARN_CACHE": str(out / "cache")}
     command = [sys.executable, str(HERE / "handwritten" / program), *map(str, options)]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()

@@ -47,7 +47,7 @@ from esmlearn.clustering import (
     homology_graph,
 )
 from esmlearn.model_selection import CDHitGroupSplitter
-from esmlearn.model_selection._plan import FoldPlanner
+from esmlearn.model_selection._partition.planner import FoldPlanner
 from esmlearn.utils._optional import import_optional
 
 ANY_HIT = {"identity": 0.0, "coverage": 0.0, "coverage_mode": "any", "margin": 0.0}

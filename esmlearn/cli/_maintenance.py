@@ -13,6 +13,7 @@ from esmlearn._version import __version__
 from esmlearn.cli._common import Commands, new_command, output_path, show
 from esmlearn.exceptions import DataError
 from esmlearn.utils._paths import atomic_write, cache_directory
+from esmlearn.utils._scratch import remove_abandoned
 
 if TYPE_CHECKING:
     from esmlearn.embedding import EmbeddingCache
@@ -28,7 +29,10 @@ def add_commands(commands: Commands) -> None:
     actions = cache.add_mutually_exclusive_group()
     actions.add_argument("--verify", action="store_true", help="check every vector")
     actions.add_argument(
-        "--prune", type=size, metavar="SIZE", help="keep the newest used vectors: 500MB, 20GB"
+        "--prune",
+        type=size,
+        metavar="SIZE",
+        help="keep the newest used vectors: 500MB, 20GB; empty old temporary folders",
     )
     actions.add_argument("--clear", action="store_true", help="delete everything in it")
     actions.add_argument("--export", type=output_path, metavar="DIR", help="copy it to a folder")
@@ -77,7 +81,8 @@ def _look_after(
         result["verified"] = report = cache.verify()
         return f", {report['n_damaged']} of them damaged and removed"
     if args.prune is not None:
-        result["pruned"] = report = cache.prune(args.prune)
+        report = cache.prune(args.prune)
+        result["pruned"] = {**report, "n_temporary_folders": remove_abandoned()}
         return f"; {report['n_removed']} removed, {report['n_freed'] / 1e6:.1f} MB freed"
     if args.export:
         _export(cache, root, args.export)

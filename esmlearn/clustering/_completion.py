@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from esmlearn.clustering._alignment import PairSearch, alignment_bar
-from esmlearn.clustering._engine import to_common_alphabet
-from esmlearn.clustering._graph import HomologyGraph
-from esmlearn.clustering._graph_parts import graph_of_hits, union
-from esmlearn.clustering._hits import Hits
-from esmlearn.clustering._nodes import Nodes
+from esmlearn.clustering._engines.base import to_common_alphabet
+from esmlearn.clustering._engines.exact import PairSearch, alignment_bar
+from esmlearn.clustering._engines.hits import Hits
+from esmlearn.clustering._graph import HomologyGraph, graph_of_hits, union
+from esmlearn.clustering._nodes import UniqueSequences
 
 # What a homolog is here: the definition at the default thresholds. Part of the key of graphs.
 COMPLETION: dict[str, Any] = {"identity": 0.3, "coverage": 0.5}
@@ -45,7 +44,9 @@ class _Steps(NamedTuple):
         return self.homologs[rows] @ self.significant + self.significant[rows] @ self.homologs
 
 
-def complete(graph: HomologyGraph, nodes: Nodes, *, evalue: float, n_threads: int) -> HomologyGraph:
+def complete(
+    graph: HomologyGraph, nodes: UniqueSequences, *, evalue: float, n_threads: int
+) -> HomologyGraph:
     """Return a graph with the significant alignments of all pairs that a homolog of one joins.
 
     These are the pairs of which one protein is a homolog of a third, by the definition at the
@@ -56,7 +57,7 @@ def complete(graph: HomologyGraph, nodes: Nodes, *, evalue: float, n_threads: in
     ----------
     graph : HomologyGraph
         Significant alignments of a heuristic search.
-    nodes : Nodes
+    nodes : UniqueSequences
         Its proteins.
     evalue : float
         Largest E-value.

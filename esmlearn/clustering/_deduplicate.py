@@ -9,18 +9,21 @@ import pandas as pd
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
 
-from esmlearn.clustering._build import check_share, homology_graph
-from esmlearn.clustering._cdhit import LEAST_IDENTITY
 from esmlearn.clustering._clusters import check_choice
+from esmlearn.clustering._engines.cdhit import CDHIT, LEAST_IDENTITY
+from esmlearn.clustering._engines.hits import lengths_of
+from esmlearn.clustering._engines.mmseqs import MMseqs
 from esmlearn.clustering._graph import HomologyGraph
-from esmlearn.clustering._hits import lengths_of
-from esmlearn.clustering._merge import MERGE_RULES, check_targets, choose_rule, merge_targets
-from esmlearn.clustering._nodes import Nodes, row_digests
-from esmlearn.clustering._programs import find_program, program_version
-from esmlearn.clustering._representatives import length_order, node_representatives
+from esmlearn.clustering._homology_graph import check_share, homology_graph
+from esmlearn.clustering._nodes import UniqueSequences, row_digests
+from esmlearn.clustering._redundancy import length_order, node_representatives
 from esmlearn.clustering._search import AFFORDABLE_CELLS
+from esmlearn.exceptions import DataError
+from esmlearn.utils._targets import is_continuous
 
 ENGINES = ("auto", "exact", "cdhit", "mmseqs")
+MERGE_RULES = ("auto", "median", "mean", "majority", "representative")
+_PROGRAMS = {"cdhit": CDHIT, "mmseqs": MMseqs.program}
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +148,8 @@ def deduplicate(
     check_choice("engine", engine, ENGINES)
     check_choice("merge", merge, MERGE_RULES)
     rows = row_digests(sequences)
-    targets = None if y is None else check_targets(y, len(rows))
-    nodes = Nodes.of(sequences)
+    targets = None if y is None else _check_targets(y, len(rows))
+    nodes = UniqueSequences.of(sequences)
     chosen, version = _choose_engine(engine, identity, nodes.sequences)
     of_node = _representatives(nodes.sequences, chosen, identity, coverage, n_jobs)
     node = np.searchsorted(nodes.digests, rows)
@@ -163,8 +166,8 @@ def deduplicate(
     }
     if targets is None:
         return Deduplication(indices, representative, description=description)
-    rule = choose_rule(merge, targets)
-    merged, conflicts = merge_targets(targets, indices, representative, rule)
+    rule = _choose_rule(merge, targets)
+    merged, conflicts = _merge_targets(targets, indices, representative, rule)
     described = {**description, "merge": rule}
     return Deduplication(indices, representative, merged, conflicts, described)
 
@@ -175,11 +178,11 @@ def _choose_engine(engine: str, identity: float, nodes: list[str]) -> tuple[str,
         if float(lengths_of(nodes).sum()) ** 2 / 2 <= AFFORDABLE_CELLS:
             engine = "exact"
         else:
-            fits = identity >= LEAST_IDENTITY and find_program("cd-hit") is not None
+            fits = identity >= LEAST_IDENTITY and CDHIT.find() is not None
             engine = "cdhit" if fits else "mmseqs"
-    program = {"cdhit": "cd-hit", "mmseqs": "mmseqs"}.get(engine)
-    path = find_program(program) if program else None
-    return engine, program_version(program, path) if program and path else "pyopal"
+    program = _PROGRAMS.get(engine)
+    path = program.find() if program else None
+    return engine, program.version(path) if program and path else "pyopal"
 
 
 def _representatives(
@@ -214,3 +217,106 @@ def _greedy_cover(graph: HomologyGraph, order: NDArray[np.int64]) -> NDArray[np.
         free = neighbours[representatives[neighbours] < 0]
         representatives[free] = node
     return representatives
+
+
+def _check_targets(y: Any, n_rows: int) -> NDArray:
+    """Return targets as a 1-D array without missing values."""
+    targets = np.asarray(y)
+    if targets.shape != (n_rows,):
+        raise DataError(f"y has shape {targets.shape}; expected ({n_rows},), one per sequence.")
+    missing = np.flatnonzero(pd.isna(targets))
+    if len(missing):
+        raise DataError(
+            f"y[{missing[0]}] is missing ({len(missing)} are); remove or fill missing targets "
+            f"before rows are merged."
+        )
+    if targets.dtype == object:  # a number in a mixed table is a number all the same
+        numbers = (int, float, np.integer, np.floating)
+        if all(isinstance(v, numbers) and not isinstance(v, bool) for v in targets):
+            return np.array(targets.tolist())
+    return targets
+
+
+def _choose_rule(rule: str, targets: NDArray) -> str:
+    """Return what ``"auto"`` means: the median of measurements, the majority of anything else.
+
+    Measurements are floats, and whole numbers of more than 20 different values: the majority of two
+    would be one of them by chance.
+    """
+    numeric = targets.dtype.kind in "iuf"
+    if rule == "auto":
+        measured = targets.dtype.kind == "f" or is_continuous(targets)
+        return "median" if measured else "majority"
+    if rule in ("median", "mean") and not numeric:
+        raise DataError(
+            f"merge={rule!r} needs numeric targets, got dtype {targets.dtype}; use 'majority' or "
+            f"'representative'."
+        )
+    return rule
+
+
+def _commonest(values: NDArray) -> NDArray:
+    """Return the commonest value, or all that are equally common."""
+    distinct, counts = np.unique(values, return_counts=True)
+    return distinct[counts == counts.max()]
+
+
+def _majority(values: NDArray, own: Any) -> Any:
+    """Return the commonest value; of equally common ones the representative's, else the least."""
+    commonest = _commonest(values)
+    return own if own in commonest else commonest[0]
+
+
+def _merge_targets(
+    targets: NDArray, indices: NDArray[np.int64], representative: NDArray[np.int64], rule: str
+) -> tuple[NDArray, pd.DataFrame]:
+    """Return one target per kept row, and the table of kept rows whose targets disagree.
+
+    Parameters
+    ----------
+    targets : ndarray of shape (n_rows,)
+        Targets of all rows.
+    indices : ndarray of int of shape (n_kept,)
+        Rows that are kept, ascending.
+    representative : ndarray of int of shape (n_rows,)
+        The kept row that stands for each row.
+    rule : {"median", "mean", "majority", "representative"}
+        How targets merge.
+
+    Returns
+    -------
+    merged : ndarray of shape (n_kept,)
+        Merged targets.
+    conflicts : pandas.DataFrame
+        ``representative`` (row), ``n_rows``, ``rows``, ``targets``, ``merged``, ``spread`` (largest
+        minus smallest; NaN unless they are numbers) and ``tied`` (whether the majority decided
+        between equally common targets).
+    """
+    order = np.argsort(representative, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(representative[order])) + 1)
+    merged, conflicts = [], []
+    for row, members in zip(indices, groups, strict=True):
+        values = targets[members]
+        value = _merge(values, targets[row], rule)
+        merged.append(value)
+        if len(members) > 1 and (values != values[0]).any():
+            conflict = [int(row), len(members), members.tolist(), values.tolist(), value]
+            tied = rule == "majority" and len(_commonest(values)) > 1
+            conflicts.append([*conflict, _spread(values), tied])
+    columns = ["representative", "n_rows", "rows", "targets", "merged", "spread", "tied"]
+    table = pd.DataFrame(conflicts, columns=columns)
+    whole = rule in ("majority", "representative")
+    dtype = targets.dtype if whole else np.result_type(targets.dtype, np.float64)
+    return np.array(merged, dtype=dtype), table
+
+
+def _merge(values: NDArray, own: Any, rule: str) -> Any:
+    if rule == "representative" or len(values) == 1:
+        return own
+    if rule == "majority":
+        return _majority(values, own)
+    return np.median(values) if rule == "median" else np.mean(values)
+
+
+def _spread(values: NDArray) -> float:
+    return float(values.max() - values.min()) if values.dtype.kind in "iuf" else np.nan

@@ -1,4 +1,4 @@
-"""HomologyGraph: which proteins are homologs of which."""
+"""HomologyGraph: proteins and the pairs of them that are homologs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-from esmlearn.clustering._nodes import row_digests
+from esmlearn.clustering._engines.hits import Hits, lengths_of
+from esmlearn.clustering._nodes import UniqueSequences, row_digests
 from esmlearn.exceptions import DataError
 
-_EDGE_ARRAYS = ("edges", "identity", "coverage_shorter", "coverage_longer", "evalue", "score")
+EDGE_ARRAYS = ("edges", "identity", "coverage_shorter", "coverage_longer", "evalue", "score")
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +23,7 @@ class HomologyGraph:
 
     Nodes are distinct canonical sequences (upper case, gaps removed), sorted by digest: the graph
     does not depend on the order of the input, and copies of a sequence share one node. It is
-    immutable; make one with :func:`homology_graph` or the class methods.
+    immutable; make one with :func:`homology_graph` or :meth:`from_edges`.
 
     The edges are those found with a margin below the stated thresholds, so that a homolog whose
     alignment an engine cut a little short still counts: with the defaults, identity 0.25 over 40 %
@@ -51,9 +52,9 @@ class HomologyGraph:
 
     Examples
     --------
-    >>> from esmlearn.clustering import HomologyGraph
+    >>> from esmlearn.clustering import homology_graph
     >>> protein = "MKVLATGGARQWEDSTHNPYFCIMKVLRTGGAEQ"
-    >>> graph = HomologyGraph.from_sequences([protein, protein[3:], "W" * 40, protein])
+    >>> graph = homology_graph([protein, protein[3:], "W" * 40, protein])
     >>> graph.n_nodes, graph.n_edges
     (3, 1)
     >>> sorted(graph.components().tolist())
@@ -70,7 +71,7 @@ class HomologyGraph:
     description: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("digests", *_EDGE_ARRAYS):
+        for name in ("digests", *EDGE_ARRAYS):
             view = getattr(self, name).view()
             view.flags.writeable = False
             object.__setattr__(self, name, view)
@@ -96,26 +97,6 @@ class HomologyGraph:
     def n_edges(self) -> int:
         """Number of pairs that are joined."""
         return len(self.edges)
-
-    @classmethod
-    def from_sequences(cls, sequences: Any, **parameters: Any) -> "HomologyGraph":
-        """Return the graph of these sequences; the same as :func:`homology_graph`.
-
-        Parameters
-        ----------
-        sequences : array-like of str of shape (n_sequences,)
-            Proteins; copies share a node.
-        **parameters
-            As of :func:`homology_graph`.
-
-        Returns
-        -------
-        graph : HomologyGraph
-            Searched, or taken from the cache.
-        """
-        from esmlearn.clustering._build import homology_graph
-
-        return homology_graph(sequences, **parameters)
 
     @classmethod
     def from_edges(
@@ -214,9 +195,9 @@ class HomologyGraph:
         graph : HomologyGraph
             With the edges between these proteins.
         """
-        return self._induced(np.unique(self.node_of(sequences)))
+        return self.induced(np.unique(self.node_of(sequences)))
 
-    def _induced(self, nodes: NDArray[np.int64]) -> "HomologyGraph":
+    def induced(self, nodes: NDArray[np.int64]) -> "HomologyGraph":
         """Return the subgraph of ascending node indices."""
         if len(nodes) == self.n_nodes:
             return self
@@ -234,7 +215,7 @@ class HomologyGraph:
         )
 
     def _take_edges(self, selection: NDArray) -> "HomologyGraph":
-        taken = {name: getattr(self, name)[selection] for name in _EDGE_ARRAYS}
+        taken = {name: getattr(self, name)[selection] for name in EDGE_ARRAYS}
         described = {**self.description, "n_edges": len(taken["edges"])}
         return replace(self, **taken, description=described)
 
@@ -355,3 +336,28 @@ def graph_from_pairs(
         score=arrays["score"][kept].astype(np.int64),
         description=described,
     )
+
+
+def graph_of_hits(nodes: UniqueSequences, hits: Hits) -> HomologyGraph:
+    """Return the graph of alignments between nodes."""
+    lengths = lengths_of(nodes.sequences)
+    of_query, of_target = hits.coverage_query, hits.coverage_target
+    n, m = lengths[hits.query], lengths[hits.target]
+    least, most = np.minimum(of_query, of_target), np.maximum(of_query, of_target)
+    # Of two equally long proteins the better covered one counts as the shorter.
+    shorter = np.where(n == m, most, np.where(n < m, of_query, of_target))
+    longer = np.where(n == m, least, np.where(n < m, of_target, of_query))
+    values = {
+        "identity": hits.identity,
+        "coverage_shorter": shorter,
+        "coverage_longer": longer,
+        "evalue": hits.evalue,
+        "score": hits.score,
+    }
+    return graph_from_pairs(nodes.digests, np.column_stack([hits.query, hits.target]), values, {})
+
+
+def union(first: HomologyGraph, second: HomologyGraph) -> HomologyGraph:
+    """Return the graph with the edges of two graphs of the same nodes, the better of parallels."""
+    values = {n: np.concatenate([getattr(first, n), getattr(second, n)]) for n in EDGE_ARRAYS[1:]}
+    return graph_from_pairs(first.digests, np.vstack([first.edges, second.edges]), values, {})

@@ -30,7 +30,7 @@ def row_digests(sequences: Any) -> NDArray[np.bytes_]:
 
 
 @dataclass(frozen=True, eq=False)
-class Nodes:
+class UniqueSequences:
     """Distinct canonical sequences, sorted by digest.
 
     Attributes
@@ -45,12 +45,12 @@ class Nodes:
     sequences: list[str]
 
     @classmethod
-    def of(cls, sequences: Any) -> "Nodes":
+    def of(cls, sequences: Any) -> "UniqueSequences":
         """Return the nodes of rows of sequences, whatever their order and number of copies."""
         canonical = canonical_sequences(sequences)
         digests, first = np.unique(_digests(canonical), return_index=True)
         return cls(digests, [canonical[i] for i in first])
 
-    def take(self, indices: NDArray[np.int64]) -> "Nodes":
+    def take(self, indices: NDArray[np.int64]) -> "UniqueSequences":
         """Return some of the nodes, by ascending indices."""
-        return Nodes(self.digests[indices], [self.sequences[i] for i in indices])
+        return UniqueSequences(self.digests[indices], [self.sequences[i] for i in indices])

@@ -5,16 +5,55 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from esmlearn.clustering._alignment import align_pairs
-from esmlearn.clustering._cdhit import LEAST_IDENTITY
-from esmlearn.clustering._engine import to_common_alphabet
+from esmlearn.clustering._engines.base import to_common_alphabet
+from esmlearn.clustering._engines.cdhit import CDHIT, LEAST_IDENTITY, cdhit_representatives
+from esmlearn.clustering._engines.exact import align_pairs
+from esmlearn.clustering._engines.hits import Hits, lengths_of
+from esmlearn.clustering._engines.mmseqs import MMseqs, mmseqs_representatives
 from esmlearn.clustering._graph import HomologyGraph, graph_from_pairs
-from esmlearn.clustering._hits import Hits
-from esmlearn.clustering._programs import program_version, require_program, usable_program
-from esmlearn.clustering._representatives import node_representatives
 
 # Of both proteins: a fragment has homologs to which the whole protein is no homolog.
 COVERAGE = 0.9
+
+
+def length_order(nodes: list[str]) -> NDArray[np.int64]:
+    """Return the order longest first, equally long ones as given (by digest)."""
+    return np.argsort(-lengths_of(nodes), kind="stable")
+
+
+def node_representatives(
+    nodes: list[str],
+    *,
+    identity: float,
+    coverage: float,
+    coverage_mode: str,
+    method: str,
+    greedy: bool = False,
+    n_threads: int = 1,
+) -> NDArray[np.int64]:
+    """Return the node that represents each node's cluster, by CD-HIT or MMseqs2.
+
+    With `greedy` the representative is the longest of its cluster, whatever the method.
+    """
+    order = length_order(nodes)
+    prepared = to_common_alphabet([nodes[i] for i in order])
+    thresholds = {"identity": identity, "coverage": coverage}
+    if method == "cdhit":
+        found = cdhit_representatives(
+            prepared, **thresholds, coverage_mode=coverage_mode, accurate=greedy
+        )
+    else:
+        found = mmseqs_representatives(
+            prepared,
+            **thresholds,
+            coverage_mode=coverage_mode,
+            workflow="cluster" if method == "mmseqs" else "linclust",
+            longest_first=greedy,
+            n_threads=n_threads,
+        )
+    representatives = np.empty(len(nodes), dtype=np.int64)
+    representatives[order] = order[found]
+    return representatives
 
 
 @dataclass(frozen=True)
@@ -26,7 +65,7 @@ class Redundancy:
     identity : float
         Least identity of a protein and its representative, 0-1.
     method : {"cdhit", "linclust"}
-        Who groups them.
+        Program that groups them.
     version : str
         Version of that program.
     """
@@ -38,15 +77,15 @@ class Redundancy:
     @classmethod
     def at(cls, identity: float) -> "Redundancy":
         """Return the grouping by CD-HIT where it can serve, else by MMseqs2's linear clustering."""
-        path = usable_program("cd-hit") if identity >= LEAST_IDENTITY else None
+        path = CDHIT.usable() if identity >= LEAST_IDENTITY else None
         if path is not None:
-            return cls(identity, "cdhit", program_version("cd-hit", path))
-        return cls(identity, "linclust", program_version("mmseqs", require_program("mmseqs")))
+            return cls(identity, "cdhit", CDHIT.version(path))
+        return cls(identity, "linclust", MMseqs().version)
 
     def group(
         self, sequences: list[str], *, evalue: float, n_threads: int
     ) -> tuple[NDArray[np.int64], Hits]:
-        """Return who stands for each sequence, and the alignments of the others with these.
+        """Return the representative of each sequence, and the alignments of the others with it.
 
         A protein that its program's representative does not match significantly, at `identity` over
         90 % of both by the best local alignment, stands for itself.

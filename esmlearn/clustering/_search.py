@@ -1,19 +1,17 @@
 """Choose an engine and search proteins against proteins."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
 
-from esmlearn.clustering._alignment import ExactSearch
-from esmlearn.clustering._diamond import Diamond
-from esmlearn.clustering._engine import Engine, to_common_alphabet
-from esmlearn.clustering._hits import Hits, lengths_of, never_significant
-from esmlearn.clustering._mmseqs import MMseqs
+from esmlearn.clustering._engines.base import Engine, to_common_alphabet
+from esmlearn.clustering._engines.cdhit import CDHIT
+from esmlearn.clustering._engines.exact import ExactSearch
+from esmlearn.clustering._engines.hits import Hits, lengths_of, never_significant
+from esmlearn.clustering._engines.registry import ENGINE_NAMES, ENGINES
 from esmlearn.clustering._nodes import canonical_sequences
-from esmlearn.clustering._programs import find_program, program_version, usable_program
 from esmlearn.exceptions import DataError
 from esmlearn.utils._warn import warn
 
@@ -21,21 +19,9 @@ from esmlearn.utils._warn import warn
 # finds everything and gives the same result on every machine.
 AFFORDABLE_CELLS = 2e10
 
-# Up to here (about 35,000 proteins) DIAMOND takes a quarter of an hour of one core in the mode that
-# misses a third as many homologs as the next, which takes a quarter of that.
-ULTRA_SENSITIVE_CELLS = 7e13
-_SENSITIVITIES = ("ultra-sensitive", "very-sensitive")
-
-_ENGINES: dict[str, Callable[[float], Engine]] = {
-    "mmseqs": lambda cells: MMseqs(),
-    "diamond": lambda cells: Diamond(_SENSITIVITIES[int(cells > ULTRA_SENSITIVE_CELLS)]),
-    "exact": lambda cells: ExactSearch(),
-}
-ENGINE_NAMES = ("auto", *_ENGINES)
-
 
 def available_engines() -> dict[str, str | None]:
-    """Tell which search and clustering programs this machine has.
+    """Return the search and clustering programs that this machine has.
 
     Returns
     -------
@@ -49,45 +35,41 @@ def available_engines() -> dict[str, str | None]:
     >>> sorted(available_engines())
     ['cd-hit', 'diamond', 'exact', 'mmseqs']
     """
-    engines: dict[str, str | None] = {"exact": ExactSearch().version}
-    for name in ("mmseqs", "diamond", "cd-hit"):
-        path = usable_program(name)
-        engines[name] = None if path is None else f"{program_version(name, path)} ({path})"
-    return engines
+    engines = {name: engine.available() for name, engine in ENGINES.items()}
+    return {**engines, "cd-hit": CDHIT.available()}
 
 
 def choose_engine(engine: str, *, cells: float) -> Engine:
-    """Return the engine of that name, or what ``"auto"`` stands for.
+    """Return the engine of that name, or the one that ``"auto"`` stands for.
 
-    ``"auto"`` is exact search up to `AFFORDABLE_CELLS`, else DIAMOND where it is installed, else
-    MMseqs2. A DIAMOND that is installed and does not run costs a warning. DIAMOND is as sensitive
-    as it can be up to `ULTRA_SENSITIVE_CELLS`.
+    ``"auto"`` is exact search up to `AFFORDABLE_CELLS` residue pairs, else the first engine of the
+    registry that runs: DIAMOND where it is installed, else MMseqs2. One that is installed and does
+    not run costs a warning. The engine adapts its sensitivity to the number of pairs.
     """
-    if engine == "auto":
-        if cells <= AFFORDABLE_CELLS:
-            return ExactSearch()
-        if usable_program("diamond"):
-            return _ENGINES["diamond"](cells)
-        broken = find_program("diamond")
+    if engine != "auto":
+        if engine not in ENGINES:
+            raise DataError(f"engine is {engine!r}; expected one of {', '.join(ENGINE_NAMES)}.")
+        return ENGINES[engine].for_size(cells)
+    if cells <= AFFORDABLE_CELLS:
+        return ExactSearch()
+    *preferred, last = (found for found in ENGINES.values() if not found.exact)
+    for candidate in preferred:
+        if candidate.available():
+            return candidate.for_size(cells)
+        broken = candidate.found()
         if broken is not None:
             warn(
-                f"{broken} does not run, so that engine='auto' stands for MMseqs2. Repair it, take "
-                f"it off PATH, or pass engine='mmseqs'.",
+                f"{broken} does not run, so that engine='auto' stands for another engine. Repair "
+                f"it, take it off PATH, or pass engine={last.name!r}.",
             )
-        return MMseqs()
-    if engine not in _ENGINES:
-        raise DataError(f"engine is {engine!r}; expected one of {', '.join(ENGINE_NAMES)}.")
-    return _ENGINES[engine](cells)
+    return last.for_size(cells)
 
 
 def engines_of(engine: str) -> list[Engine]:
     """Return the engines whose graphs may serve a request for `engine`, best first."""
-    if engine == "auto":
-        usable = [name for name in ("diamond", "mmseqs") if usable_program(name)]
-        return [served for name in ("exact", *usable) for served in engines_of(name)]
-    if engine == "diamond":
-        return [Diamond(sensitivity) for sensitivity in _SENSITIVITIES]
-    return [choose_engine(engine, cells=0)]
+    if engine != "auto":
+        return list(ENGINES[engine].variants())
+    return [each for found in ENGINES.values() if found.available() for each in found.variants()]
 
 
 def run_engine(
@@ -98,7 +80,7 @@ def run_engine(
     Parameters
     ----------
     engine : Engine
-        Who searches.
+        The engine that searches.
     queries : list of str
         Canonical sequences.
     targets : list of str or None

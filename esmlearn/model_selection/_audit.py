@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
-from esmlearn.clustering._build import check_evalue, check_share
+from esmlearn.clustering._homology_graph import check_evalue, check_share
 from esmlearn.exceptions import DataError
 from esmlearn.model_selection._crossings import NodeHits, Proteins, named_splits
 from esmlearn.model_selection._leakage_report import DEFINITIONS, OVERALL, LeakageReport

@@ -1,10 +1,11 @@
-"""What all homology splitters share: their parameters, the graph of the rows, the random draw."""
+"""Base classes of the homology splitters: parameters, graph, random draw, summary."""
 
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
@@ -17,15 +18,22 @@ from sklearn.utils._param_validation import (
 )
 
 from esmlearn.clustering import HomologyGraph, cluster_sequences, homology_graph
+from esmlearn.clustering._engines.registry import ENGINE_NAMES
 from esmlearn.clustering._nodes import row_digests
-from esmlearn.exceptions import DataError
+from esmlearn.exceptions import DataError, InsufficientComponentsError
+from esmlearn.model_selection._partition.planner import REMEDIES, FoldPlan
 from esmlearn.model_selection._strata import Strata, make_strata
 from esmlearn.utils._sequences import check_sequences, is_sequence_like, remove_gaps
+from esmlearn.utils._warn import warn
+
+FEW_TRAINING_ROWS = 0.5
+
+Pair = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 @dataclass(frozen=True)
 class HomologyRows:
-    """Rows, the distinct sequences (nodes) they stand for, and who is a homolog of whom.
+    """Rows, the distinct sequences (nodes) they stand for, and the pairs of homologs.
 
     `adjacency` holds the edges with the whole margin, `purge` those that keep a row from training.
     """
@@ -63,7 +71,7 @@ class HomologySplitter(BaseEstimator):
         "evalue": [Interval(Real, 0, None, closed="neither")],
         "margin": [Interval(Real, 0, 1, closed="both")],
         "purge_margin": [Interval(Real, 0, 1, closed="both"), None],
-        "engine": [StrOptions({"auto", "mmseqs", "diamond", "exact"})],
+        "engine": [StrOptions(set(ENGINE_NAMES))],
         "stratify": [StrOptions({"auto"}), "boolean", "array-like", HasMethods("region")],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
@@ -161,7 +169,7 @@ class HomologySplitter(BaseEstimator):
     def _check_reach(self, graph: HomologyGraph) -> None:
         """Refuse a graph that lacks some of the homologs by this splitter's thresholds."""
         made = graph.description.get("lowered_thresholds")
-        if made is None:  # precomputed edges are what the user says they are
+        if made is None:  # precomputed edges are taken as they are
             return
         strictness = ("any", "shorter", "both").index
         any_coverage = made["coverage_mode"] == "any" or made["coverage"] == 0
@@ -181,6 +189,90 @@ class HomologySplitter(BaseEstimator):
 
     def _strata(self, y: Any, n_rows: int, min_rows: int) -> Strata:
         return make_strata(y, n_rows=n_rows, stratify=self.stratify, min_rows=min_rows)
+
+
+class PlannedSplitter(HomologySplitter):
+    """Base of the splitters that plan folds and then summarize them."""
+
+    _kept: Any
+    set_aside_: Any
+    description_: Any
+
+    def _remember(
+        self,
+        rows: HomologyRows,
+        pairs: list[Pair],
+        set_aside: list[NDArray[np.intp]],
+        plan: FoldPlan,
+        strata: Strata,
+        y: Any,
+    ) -> None:
+        """Check the splits and keep them for `summary`; `set_aside` goes with `pairs`."""
+        n_planned = [rows.n_rows - len(indices) for indices in set_aside]
+        _check_training_parts(pairs, n_planned)
+        self._kept = pairs, n_planned, strata, y
+        self.set_aside_ = set_aside[-1]
+        self.description_ = {"graph": rows.description, **plan.description}
+
+    def summary(self) -> Any:
+        """Return one line per split of the last call of `split`.
+
+        Returns
+        -------
+        table : pandas.DataFrame
+            Columns ``fold``, ``n_train``, ``n_test``, ``n_purged`` (rows left out of the training
+            part because a test row is their homolog), ``share_<stratum>`` of the test rows and, for
+            a numeric target, ``target_mean``; of a repeated splitter also ``repeat``.
+        """
+        if not hasattr(self, "_kept"):
+            raise DataError(
+                f"this {type(self).__name__} has not split anything yet; call split(X, y) first."
+            )
+        return self._table()
+
+    def _table(self) -> pd.DataFrame:
+        return _summarize(*self._kept)
+
+
+def _summarize(pairs: list[Pair], n_planned: list[int], strata: Strata, y: Any) -> pd.DataFrame:
+    """Return a table with one line per split, of which the plan has `n_planned` rows in folds."""
+    numeric = _numeric_target(y)
+    lines = []
+    for fold, (train, test) in enumerate(pairs):
+        line: dict[str, Any] = {
+            "fold": fold,
+            "n_train": len(train),
+            "n_test": len(test),
+            "n_purged": n_planned[fold] - len(train) - len(test),
+        }
+        if strata.n_strata > 1:
+            shares = np.bincount(strata.codes[test], minlength=strata.n_strata) / max(len(test), 1)
+            line |= {f"share_{name}": s for name, s in zip(strata.names, shares, strict=True)}
+        if numeric is not None:
+            line["target_mean"] = float(np.mean(numeric[test]))
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def _numeric_target(y: Any) -> NDArray[np.float64] | None:
+    if y is None:
+        return None
+    target = np.asarray(y)
+    return target.astype(float) if target.dtype.kind in "iuf" and target.ndim == 1 else None
+
+
+def _check_training_parts(pairs: list[Pair], n_planned: list[int]) -> None:
+    """Refuse splits with nothing to train on; warn when a purge left little."""
+    for fold, (train, test) in enumerate(pairs):
+        available = n_planned[fold] - len(test)
+        message = (
+            f"the test rows of split {fold} have homologs nearly everywhere: {len(train)} of "
+            f"{available} other rows are left to train on. {REMEDIES}"
+        )
+        if not len(train):
+            raise InsufficientComponentsError(message)
+        if len(train) < FEW_TRAINING_ROWS * available:
+            warn(message)
 
 
 def sequences_of(X: Any, groups: Any) -> list[str]:
@@ -220,7 +312,7 @@ def _same_proteins(sequences: list[str], groups: Any) -> bool:
 def _canonical_labels(
     known: NDArray[np.bytes_], labels: NDArray[np.int64], digests: NDArray[np.bytes_]
 ) -> NDArray[np.intp]:
-    """Return the clusters of some rows, numbered by their first digest: the order is no matter."""
+    """Return the clusters of some rows, numbered by their first digest, whatever their order."""
     known, first = np.unique(known, return_index=True)
     position = np.minimum(np.searchsorted(known, digests), len(known) - 1)
     missing = np.flatnonzero(known[position] != digests)

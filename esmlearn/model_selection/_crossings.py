@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from esmlearn.clustering import Hits, exact_search, search
 from esmlearn.clustering._nodes import canonical_sequences, row_digests
 from esmlearn.exceptions import DataError
-from esmlearn.model_selection._holdout import TrainValidationTestSplit
+from esmlearn.model_selection._train_validation_test import TrainValidationTestSplit
 from esmlearn.utils._parts import PART_NAMES, SET_ASIDE
 
 Split = tuple[str, NDArray[np.intp], NDArray[np.intp]]

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval
 
 from esmlearn.exceptions import InsufficientComponentsError
 from esmlearn.model_selection._base import HomologySplitter
-from esmlearn.model_selection._plan import too_few_components
+from esmlearn.model_selection._partition.planner import too_few_components
 
 
 class LeaveOneComponentOut(HomologySplitter):

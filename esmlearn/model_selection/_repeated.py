@@ -9,12 +9,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval
 
-from esmlearn.exceptions import DataError
-from esmlearn.model_selection._base import HomologySplitter
+from esmlearn.model_selection._base import PlannedSplitter
 from esmlearn.model_selection._splitter import CDHitGroupSplitter
 
 
-class RepeatedCDHitGroupSplitter(HomologySplitter):
+class RepeatedCDHitGroupSplitter(PlannedSplitter):
     """`CDHitGroupSplitter` repeated with different draws; the graph is searched once.
 
     Parameters
@@ -122,28 +121,16 @@ reference, extra_edges
             Ascending row indices.
         """
         self._check_parameters()
-        seeds = self._generator().randint(2**31 - 1, size=self.n_repeats)
         parameters = self.get_params(deep=False)
-        del parameters["n_repeats"]
-        pairs, self._summaries = [], []
-        self.set_aside_: list[NDArray[np.intp]] = []
-        self.description_: list[dict[str, Any]] = []
-        for repeat, seed in enumerate(seeds):
-            splitter = CDHitGroupSplitter(**{**parameters, "random_state": int(seed)})
-            pairs += list(splitter.split(X, y, groups))
-            self._summaries.append(splitter.summary().assign(repeat=repeat))
-            self.set_aside_.append(splitter.set_aside_)
-            self.description_.append(splitter.description_)
+        seeds = self._generator().randint(2**31 - 1, size=parameters.pop("n_repeats"))
+        self._kept = [
+            CDHitGroupSplitter(**{**parameters, "random_state": int(seed)}) for seed in seeds
+        ]
+        pairs = [pair for each in self._kept for pair in each.split(X, y, groups)]
+        self.set_aside_ = [each.set_aside_ for each in self._kept]
+        self.description_ = [each.description_ for each in self._kept]
         return iter(pairs)
 
-    def summary(self) -> Any:
-        """Return one line per split of the last call of `split`.
-
-        Returns
-        -------
-        table : pandas.DataFrame
-            As of :meth:`CDHitGroupSplitter.summary`, with the column ``repeat``.
-        """
-        if not hasattr(self, "_summaries"):
-            raise DataError("this splitter has not split anything yet; call split(X, y) first.")
-        return pd.concat(self._summaries, ignore_index=True)
+    def _table(self) -> pd.DataFrame:
+        tables = [each.summary().assign(repeat=i) for i, each in enumerate(self._kept)]
+        return pd.concat(tables, ignore_index=True)

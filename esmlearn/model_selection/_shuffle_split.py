@@ -9,10 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from esmlearn.exceptions import DataError
-from esmlearn.model_selection._base import HomologySplitter
-from esmlearn.model_selection._fold_plan import FoldPlan
-from esmlearn.model_selection._plan import FoldPlanner
-from esmlearn.model_selection._splitter import PlannedSplitter, pair_of
+from esmlearn.model_selection._base import HomologySplitter, PlannedSplitter
+from esmlearn.model_selection._partition.planner import FoldPlan, FoldPlanner
+from esmlearn.model_selection._splitter import pair_of
 
 _TEST = 0
 

@@ -8,73 +8,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from esmlearn.exceptions import DataError, InsufficientComponentsError
-from esmlearn.model_selection._assignment import Tolerances
-from esmlearn.model_selection._base import HomologyRows, HomologySplitter
-from esmlearn.model_selection._fold_plan import FoldPlan
-from esmlearn.model_selection._plan import REMEDIES, FoldPlanner
-from esmlearn.model_selection._strata import Strata
-from esmlearn.model_selection._summary import Pair, summarize
-from esmlearn.utils._warn import warn
-
-FEW_TRAINING_ROWS = 0.5
-
-
-class PlannedSplitter(HomologySplitter):
-    """Base of the splitters that plan folds and then account for them."""
-
-    _n_rows: int
-    _n_set_aside: list[int]
-    _pairs: list[Pair]
-    _last_strata: Strata
-    _last_y: Any
-    set_aside_: NDArray[np.intp]
-    description_: dict[str, Any]
-
-    def _remember(
-        self,
-        rows: HomologyRows,
-        pairs: list[Pair],
-        set_aside: list[NDArray[np.intp]],
-        plan: FoldPlan,
-        strata: Strata,
-        y: Any,
-    ) -> None:
-        """Check the splits and keep what `summary` tells; `set_aside` goes with `pairs`."""
-        self._n_set_aside = [len(indices) for indices in set_aside]
-        _check_training_parts(pairs, [rows.n_rows - n for n in self._n_set_aside])
-        self._n_rows, self._pairs = rows.n_rows, pairs
-        self._last_strata, self._last_y = strata, y
-        self.set_aside_ = set_aside[-1]
-        self.description_ = {"graph": rows.description, **plan.description}
-
-    def summary(self) -> Any:
-        """Return one line per split of the last call of `split`.
-
-        Returns
-        -------
-        table : pandas.DataFrame
-            Columns ``fold``, ``n_train``, ``n_test``, ``n_purged`` (rows left out of the training
-            part because a test row is their homolog), ``share_<stratum>`` of the test rows and, for
-            a numeric target, ``target_mean``.
-        """
-        if not hasattr(self, "_pairs"):
-            raise DataError(
-                f"this {type(self).__name__} has not split anything yet; call split(X, y) first."
-            )
-        return summarize(
-            self._pairs, self._n_rows, self._n_set_aside, self._last_strata, self._last_y
-        )
+from esmlearn.exceptions import DataError
+from esmlearn.model_selection._base import HomologySplitter, Pair, PlannedSplitter
+from esmlearn.model_selection._partition.assignment import Tolerances
+from esmlearn.model_selection._partition.planner import FoldPlan, FoldPlanner
 
 
 class CDHitGroupSplitter(PlannedSplitter):
     """K folds such that no test protein has a homolog in its training part.
 
     The homology graph of the sequences (all against all, with a margin below the thresholds) is
-    split into connected components, and whole components are dealt to folds of equal size and equal
-    shares of the classes, or of the regions of a continuous target. A component that no fold can
-    hold is cut along its thinnest seam, and each split's training part leaves out the homologs of
-    its test fold: every row is tested exactly once and nothing leaks.
+    split into connected components, and whole components are assigned to folds of equal size and
+    equal shares of the classes, or of the regions of a continuous target. A component that no fold
+    can hold is cut where it has few edges, and each split's training part leaves out the homologs
+    of its test fold: every row is tested exactly once and nothing leaks.
 
     The name is that of the method's best-known step. Greedy clusters as CD-HIT or MMseqs2 make
     them do *not* keep homologs together (a member need not resemble the other members only): see
@@ -105,7 +52,7 @@ class CDHitGroupSplitter(PlannedSplitter):
         clusters of that program, and **leak**: on 5,000 UniProt proteins at 30 % identity, 13 to
         51 % of the test rows kept a homolog in training.
     engine : {"auto", "mmseqs", "diamond", "exact"}, default="auto"
-        What searches, see :func:`esmlearn.clustering.homology_graph`.
+        Search engine, see :func:`esmlearn.clustering.homology_graph`.
     on_large_component : {"purge", "drop", "error"}, default="purge"
         What to do about a component larger than a fold (or one that alone prevents even folds at
         a cost of few training rows). ``"purge"`` cuts it, and leaves the homologs of a test fold
@@ -114,7 +61,7 @@ class CDHitGroupSplitter(PlannedSplitter):
         ``stratify=False`` fewer. ``"error"`` refuses.
     size_tolerance : float, default=0.01
         By how much of the mean size, from 0 on and below 1, a fold may be larger or smaller. With
-        more than 0.01 a large component may be cut into larger pieces, so that fewer rows are
+        more than 0.01 a large component may be cut into larger parts, so that fewer rows are
         purged or set aside.
     share_tolerance : float, default=0.005
         By how much the share of a stratum in a fold may differ from its share in all rows, 0-1.
@@ -126,7 +73,8 @@ class CDHitGroupSplitter(PlannedSplitter):
         classes. True: the same, and y must be given. An array: these labels. An object with a
         method ``region(y)``, such as :class:`esmlearn.over_sampling.TargetRegions`: its regions.
     shuffle : bool, default=True
-        Deal interchangeable components at random; False deals them in the order of their digests.
+        Assign interchangeable components at random; False assigns them in the order of their
+        digests.
     random_state : int, RandomState instance or None, default=None
         Seed of `shuffle`. None is a fixed seed: the same sequences give the same folds, so that
         two models are compared, and a leakage audit is made, on the same ones. No global random
@@ -147,9 +95,9 @@ class CDHitGroupSplitter(PlannedSplitter):
         Rows of the last `split` that are in no fold; empty but for ``on_large_component="drop"``.
     description_ : dict
         How the last `split` was made: the graph's description, number of components, share of the
-        largest, how many were cut into how many pieces by what (``"metis"`` or ``"numpy"``), and
-        how the rows to set aside were found, and whether the parts are ``"stratified"`` (not if
-        strata are so many that a part would stay empty; a warning says so).
+        largest, how many were cut into how many pieces by which method (``"metis"`` or
+        ``"numpy"``), how the rows to set aside were found, and whether the parts are
+        ``"stratified"`` (not, with a warning, if strata are so many that a part would stay empty).
 
     See Also
     --------
@@ -298,17 +246,3 @@ def pair_of(plan: FoldPlan, fold: int, node: NDArray[np.intp]) -> Pair:
     """Return the row indices (train, test) of a fold."""
     train = np.flatnonzero(plan.training_nodes(fold)[node])
     return train, np.flatnonzero(plan.fold[node] == fold)
-
-
-def _check_training_parts(pairs: list[Pair], n_rows: list[int]) -> None:
-    """Refuse splits with nothing to train on; warn when a purge left little."""
-    for fold, (train, test) in enumerate(pairs):
-        available = n_rows[fold] - len(test)
-        message = (
-            f"the test rows of split {fold} have homologs nearly everywhere: {len(train)} of "
-            f"{available} other rows are left to train on. {REMEDIES}"
-        )
-        if not len(train):
-            raise InsufficientComponentsError(message)
-        if len(train) < FEW_TRAINING_ROWS * available:
-            warn(message)

@@ -15,7 +15,7 @@ from esmlearn.clustering import (
     deduplicate,
     search,
 )
-from esmlearn.clustering._cdhit import word_length
+from esmlearn.clustering._engines.cdhit import word_length
 from esmlearn.exceptions import DataError, EngineNotFoundError
 from tests._proteins import make_families, mutate, random_protein
 

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esmlearn.clustering import _alignment, _completion, _finder, count_searches, homology_graph
+from esmlearn.clustering import _completion, _homology_graph, count_searches, homology_graph
 from esmlearn.clustering._completion import COMPLETION, complete
-from esmlearn.clustering._nodes import Nodes
+from esmlearn.clustering._engines import exact as exact_module
+from esmlearn.clustering._nodes import UniqueSequences
 from tests._proteins import make_families
 
 PROTEINS = make_families(4, [9, 6, 3, 2], length=70, identity=0.65, seed=3)[0]
-NODES = Nodes.of(PROTEINS)
+NODES = UniqueSequences.of(PROTEINS)
 EVERY_HIT = {"identity": 0.0, "coverage": 0.0, "coverage_mode": "any", "margin": 0.0}
 VALUES = ("identity", "coverage_shorter", "coverage_longer", "evalue", "score")
 
@@ -76,22 +77,22 @@ def test_a_complete_graph_and_an_empty_one_stay_as_they_are(exact):
 
 
 def test_a_heuristic_search_is_completed(monkeypatch):
-    search = _finder.run_engine
+    search = _homology_graph.run_engine
 
     def overlooking(*arguments, **options):
         hits = search(*arguments, **options)
         return hits.take(np.arange(len(hits)) % 3 > 0)
 
-    monkeypatch.setattr(_finder, "run_engine", overlooking)
+    monkeypatch.setattr(_homology_graph, "run_engine", overlooking)
     graph = homology_graph(PROTEINS, engine="mmseqs", cache=None, **EVERY_HIT)
-    monkeypatch.setattr(_finder, "complete", lambda graph, *arguments, **options: graph)
+    monkeypatch.setattr(_homology_graph, "complete", lambda graph, *arguments, **options: graph)
     searched = homology_graph(PROTEINS[::-1], engine="mmseqs", evalue=2e-3, cache=None, **EVERY_HIT)
     assert graph.description["completion"] == COMPLETION
     assert graph.n_edges > searched.filter(evalue=1e-3).n_edges
 
 
 def test_exact_search_needs_no_completion(exact, monkeypatch):
-    monkeypatch.setattr(_finder, "complete", None)
+    monkeypatch.setattr(_homology_graph, "complete", None)
     graph = homology_graph(PROTEINS, engine="exact", evalue=5e-4, cache=None)
     assert graph.description["completion"] is None
 
@@ -102,7 +103,7 @@ def test_a_search_is_not_lost_when_its_completion_is_stopped(monkeypatch, privat
 
     settings = {"engine": "mmseqs", "evalue": 9e-4, **EVERY_HIT}
     with monkeypatch.context() as patch:
-        patch.setattr(_finder, "complete", stop)
+        patch.setattr(_homology_graph, "complete", stop)
         with pytest.raises(KeyboardInterrupt):
             homology_graph(PROTEINS, **settings)
     graph = homology_graph(PROTEINS, **settings)
@@ -124,7 +125,7 @@ def kept(function, results):
 @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
 def test_progress_is_shown_where_steps_are_logged(level, exact, monkeypatch, capsys, caplog):
     bars = []
-    for module in (_completion, _alignment):
+    for module in (_completion, exact_module):
         monkeypatch.setattr(module, "alignment_bar", kept(module.alignment_bar, bars))
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with caplog.at_level(level, logger="esmlearn"):

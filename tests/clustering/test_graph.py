@@ -87,7 +87,7 @@ def test_restrict_is_the_induced_subgraph_and_the_graph_of_the_subset(rows):
     assert (part.edges[:, 0] < part.edges[:, 1]).all()
     # Significance does not depend on the size of the set: searching the subset alone is the same.
     pairs = FAMILIES.index(subset[0]), FAMILIES.index(subset[-1])
-    alone = HomologyGraph.from_sequences([FAMILIES[i] for i in pairs], cache=None)
+    alone = homology_graph([FAMILIES[i] for i in pairs], cache=None)
     assert edge_set(alone) <= edge_set(whole)
 
 

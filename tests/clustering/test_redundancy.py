@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from esmlearn.clustering import HomologyGraph, _mmseqs, available_engines, homology_graph, search
+from esmlearn.clustering import HomologyGraph, available_engines, homology_graph, search
+from esmlearn.clustering._engines import mmseqs as mmseqs_module
 from esmlearn.clustering._redundancy import Redundancy, share_edges
 from esmlearn.exceptions import DataError
 from esmlearn.model_selection import CDHitGroupSplitter, audit_leakage
@@ -32,15 +33,15 @@ def test_a_graph_for_which_all_were_searched_serves():
 
 @needs_a_program
 def test_near_copies_are_not_searched(monkeypatch, tmp_path):
-    from esmlearn.clustering import _finder
+    from esmlearn.clustering import _homology_graph
 
-    searched, run = [], _finder.run_engine
+    searched, run = [], _homology_graph.run_engine
 
     def record(engine, queries, *args, **kwargs):
         searched.append(len(queries))
         return run(engine, queries, *args, **kwargs)
 
-    monkeypatch.setattr(_finder, "run_engine", record)
+    monkeypatch.setattr(_homology_graph, "run_engine", record)
     grouped = homology_graph(PROTEINS, cache=tmp_path / "grouped", representatives=0.9)
     assert homology_graph(PROTEINS, cache=tmp_path / "grouped", representatives=0.9) is not None
     plain = homology_graph(PROTEINS, cache=tmp_path / "plain")
@@ -103,8 +104,8 @@ def test_large_families_are_searched_again(monkeypatch):
     family, _ = make_families(1, 40, length=120, identity=0.7, seed=5)
 
     def n_found(crowded):
-        monkeypatch.setattr(_mmseqs, "_CANDIDATES", 8)
-        monkeypatch.setattr(_mmseqs, "_CROWDED", crowded)
+        monkeypatch.setattr(mmseqs_module, "_CANDIDATES", 8)
+        monkeypatch.setattr(mmseqs_module, "_CROWDED", crowded)
         return len(search(family, family, engine="mmseqs"))
 
     assert n_found(crowded=2.0) < len(family) ** 2

@@ -14,10 +14,10 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from esmlearn.clustering import HomologyGraph, available_engines, count_searches
+from esmlearn.clustering import HomologyGraph, available_engines, count_searches, homology_graph
 from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.model_selection import CDHitGroupSplitter, CDHitShuffleSplit
-from esmlearn.model_selection._plan import FoldPlanner
+from esmlearn.model_selection._partition.planner import FoldPlanner
 from tests._proteins import make_families, random_protein
 from tests.model_selection._graphs import graphs, modular_graph
 
@@ -374,7 +374,7 @@ def test_odd_proteins_never_leak_whatever_their_order(odd, seed, random):
     sequences = [*families, *odd]
     splitter = CDHitGroupSplitter(2, engine="exact", n_jobs=1)
     pairs = splits_or_skip(splitter, sequences, None)
-    graph = HomologyGraph.from_sequences(sequences, engine="exact")
+    graph = homology_graph(sequences, engine="exact")
     for train, test in pairs:
         assert edges_between(graph, sequences, test, train) == 0
     assert sorted(i for _, test in pairs for i in test) == list(range(len(sequences)))
@@ -514,7 +514,7 @@ def test_balance_by_size_keeps_the_purge_margin():
 @pytest.mark.parametrize("made", [{"identity": 0.9}, {"coverage_mode": "both"}, {"evalue": 1e-9}])
 def test_a_graph_that_lacks_homologs_is_refused(families, made):
     sequences, _ = families
-    graph = HomologyGraph.from_sequences(sequences, **made)
+    graph = homology_graph(sequences, **made)
     with pytest.raises(DataError, match="graph of the pairs that reach"):
         CDHitGroupSplitter(3, reference=graph).split(sequences)
     kept = CDHitGroupSplitter(3, reference=graph, **made).split(sequences)
@@ -523,7 +523,7 @@ def test_a_graph_that_lacks_homologs_is_refused(families, made):
 
 def test_a_graph_of_more_homologs_serves(families):
     sequences, _ = families
-    graph = HomologyGraph.from_sequences(sequences, identity=0, coverage=0, coverage_mode="any")
+    graph = homology_graph(sequences, identity=0, coverage=0, coverage_mode="any")
     for mode in ("any", "shorter", "both"):
         folds = list(CDHitGroupSplitter(3, reference=graph, coverage_mode=mode).split(sequences))
         tested = np.concatenate([test for _, test in folds])

@@ -1,16 +1,15 @@
-"""Temporary directories: gone with their process, and never taken from one that lives."""
+"""Temporary directories: gone with their block, and never taken from a process that lives."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from esmlearn.utils import _scratch
 from esmlearn.utils._scratch import remove_abandoned, working_directory
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="locks are POSIX")
 OWNER = """
 import sys
 from esmlearn.utils._scratch import working_directory
@@ -24,14 +23,12 @@ with working_directory() as folder:
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    remove_abandoned.cache_clear()
-    yield tmp_path
-    remove_abandoned.cache_clear()
+    return tmp_path
 
 
 @pytest.fixture
-def owner(temporary):
-    """A process that holds a directory, and the directory, which looks an hour old."""
+def left_behind(temporary):
+    """The directory of a process that was killed."""
     environment = {**os.environ, "TMPDIR": str(temporary)}
     with subprocess.Popen(
         [sys.executable, "-c", OWNER],
@@ -41,15 +38,13 @@ def owner(temporary):
         text=True,
     ) as process:
         folder = Path(process.stdout.readline().strip())
-        age(folder)
-        yield process, folder
-        process.kill()
+        process.send_signal(signal.SIGKILL)
+    return folder
 
 
-def age(folder):
-    marker = folder / _scratch._LOCK
-    before = marker.stat().st_mtime - 3600
-    os.utime(marker, (before, before))
+def age(path, seconds=2 * 86_400):
+    before = path.stat().st_mtime - seconds
+    os.utime(path, (before, before))
 
 
 def test_it_is_removed_when_the_block_ends(temporary):
@@ -60,37 +55,34 @@ def test_it_is_removed_when_the_block_ends(temporary):
 
     with pytest.raises(KeyError):
         work()
-    assert not list(temporary.iterdir())
+    assert not list(temporary.glob("*/*"))
 
 
-def test_what_a_killed_process_left_is_removed_and_what_a_living_one_uses_is_not(owner, temporary):
-    process, folder = owner
-    with working_directory():
-        assert (folder / "data").exists()
-    process.kill()
-    process.wait()
-    remove_abandoned.cache_clear()
-    with working_directory():
-        assert not folder.exists()
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+def test_what_a_killed_process_left_is_removed_after_a_day(left_behind, temporary):
+    assert left_behind.parent.parent == temporary
+    assert remove_abandoned() == 0
+    age(left_behind)
+    assert remove_abandoned() == 0  # the file in it is young
+    age(left_behind / "data")
+    age(left_behind)
+    with working_directory() as used:
+        assert remove_abandoned() == 1
+        assert used.exists()
+    assert not left_behind.exists()
 
 
-def test_directories_that_may_be_in_use_or_of_others_are_left(temporary):
-    foreign = temporary / "esmlearn-without-lock"
-    foreign.mkdir()
-    young = temporary / "esmlearn-young"
-    young.mkdir()
-    (young / _scratch._LOCK).touch()
-    link = temporary / "esmlearn-link"
-    link.symlink_to(young, target_is_directory=True)
-    with working_directory():
-        pass
-    assert sorted(temporary.iterdir()) == sorted([foreign, link, young])
-
-
-def test_without_locks_nothing_looks_abandoned(temporary, monkeypatch):
-    def refuse(*_):
-        raise OSError("no locks here")
-
-    monkeypatch.setattr("esmlearn.utils._scratch.fcntl.flock", refuse)
+@pytest.mark.skipif(os.name != "posix", reason="Windows has a temporary folder per user")
+def test_a_folder_of_another_is_not_used(temporary, monkeypatch):
+    elsewhere = temporary / "elsewhere"
+    elsewhere.mkdir()
+    (temporary / f"esmlearn-{os.getuid()}").symlink_to(elsewhere, target_is_directory=True)
     with working_directory() as folder:
-        assert not list(folder.iterdir())
+        assert folder.parent == temporary
+        assert not list(elsewhere.iterdir())
+    stranger = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: stranger)
+    (temporary / f"esmlearn-{stranger}").mkdir()
+    with working_directory() as folder:
+        assert folder.parent == temporary
+    assert remove_abandoned() == 0

@@ -1,0 +1,143 @@
+"""Base classes of search engines: proteins in, significant local alignments out."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar, Self
+
+from esmlearn.clustering._engines.hits import Hits, lengths_of
+from esmlearn.clustering._engines.programs import Program, read_table, run_program
+
+# The engines do not know the same letters; these are replaced by the chemically closest residue.
+# X is left to the engine, which scores it as a mismatch.
+_COMMON_LETTERS = str.maketrans("BJOUZ", "DLKCE")
+
+
+def to_common_alphabet(sequences: list[str]) -> list[str]:
+    """Replace B J O U Z by D L K C E, which every engine scores alike."""
+    return [sequence.translate(_COMMON_LETTERS) for sequence in sequences]
+
+
+class Engine(ABC):
+    """A way to find local alignments between proteins; made without arguments.
+
+    Attributes
+    ----------
+    name : str
+        The name by which users choose it.
+    exact : bool
+        Whether it finds every significant pair.
+    """
+
+    name: ClassVar[str]
+    exact: ClassVar[bool] = False
+
+    @classmethod
+    def for_size(cls, cells: float) -> Self:
+        """Return the engine with the settings for a search of so many residue pairs."""
+        return cls()
+
+    @classmethod
+    def variants(cls) -> list[Self]:
+        """Return the engine in each setting that `for_size` may choose, most sensitive first."""
+        return [cls()]
+
+    @classmethod
+    def found(cls) -> Path | None:
+        """Return the path of its program, working or not; None where it has none."""
+        return None
+
+    @classmethod
+    @abstractmethod
+    def available(cls) -> str | None:
+        """Return the version (and path) of the engine, or None where it cannot run."""
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """Version of the program or library, part of the key of cached graphs."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, object]:
+        """All settings that change the result, part of the key of cached graphs."""
+
+    @abstractmethod
+    def search(
+        self, queries: list[str], targets: list[str] | None, *, evalue: float, n_threads: int
+    ) -> Hits:
+        """Return the alignments with an E-value of at most `evalue`.
+
+        Parameters
+        ----------
+        queries : list of str
+            Canonical sequences in the common alphabet.
+        targets : list of str or None
+            The same for the targets; None searches the queries against themselves, where either
+            direction of a pair may be missing and self-hits may be there.
+        evalue : float
+            Largest E-value, as of :func:`esmlearn.clustering._engines.hits.expect_values`.
+        n_threads : int
+            Number of threads; does not change the result.
+
+        Returns
+        -------
+        hits : Hits
+            In any order.
+        """
+
+
+# Columns of the tables of alignments, in the order of `ProgramEngine.columns`.
+_COUNTS = ("query", "target", "score", "matches", "columns")
+_ENDS = ("query_start", "query_end", "target_start", "target_end")
+
+
+class ProgramEngine(Engine):
+    """An engine that runs an external program.
+
+    Attributes
+    ----------
+    program : Program
+        The program.
+    columns : tuple of str
+        The program's names of query, target, raw score, identical residues, alignment columns, and
+        first and last aligned residue of the query and of the target.
+    """
+
+    program: ClassVar[Program]
+    columns: ClassVar[tuple[str, ...]]
+
+    def __init__(self) -> None:
+        self.path = self.program.require()
+
+    @classmethod
+    def found(cls) -> Path | None:
+        """Return the path of its program, working or not."""
+        return cls.program.find()
+
+    @classmethod
+    def available(cls) -> str | None:
+        """Return the version and path of the program, or None where it does not run."""
+        return cls.program.available()
+
+    @property
+    def version(self) -> str:
+        """Version that the program states."""
+        return self.program.version(self.path)
+
+    def run(self, *words: str | Path) -> None:
+        """Run the program with these arguments."""
+        run_program([self.path, *words], version=self.version)
+
+    def read_hits(
+        self, path: Path, queries: list[str], targets: list[str] | None, evalue: float
+    ) -> Hits:
+        """Return the significant alignments of a table that has `columns`."""
+        table = read_table(path, _COUNTS + _ENDS, writer=self.name)
+        hits = Hits.from_alignments(
+            **{name: table[name] for name in _COUNTS},
+            query_span=table["query_end"] - table["query_start"] + 1,
+            target_span=table["target_end"] - table["target_start"] + 1,
+            query_lengths=lengths_of(queries),
+            target_lengths=lengths_of(queries if targets is None else targets),
+        )
+        return hits.take(hits.evalue <= evalue)
