@@ -8,14 +8,6 @@ import pandas as pd
 from esmlearn.study._data import StudyData
 
 
-def leaking_shares(report: Any) -> np.ndarray:
-    """Return the share of each fold's test proteins that have a homolog in training.
-
-    The definition is the audit's first: identity over half of the shorter protein.
-    """
-    return report.table["A"].to_numpy(dtype=float)[:-1]  # the last row sums up
-
-
 def tabulate(fold_results: list[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return results (a row per fold and candidate) and regions (also per region)."""
     keys = ["split", "fold", "candidate", "model", "resampler", "level", "n_train", "n_test"]
@@ -57,14 +49,3 @@ def tabulate_folds(
         )
     proteins = {"id": data.ids, "fold": fold, "component": data.components, "target": data.y}
     return pd.DataFrame(rows), pd.DataFrame(proteins)
-
-
-def tabulate_predictions(
-    folds: pd.DataFrame, predictions: dict[str, np.ndarray], chosen: str
-) -> pd.DataFrame:
-    """Return each protein's prediction by the model that saw none of its homologs.
-
-    ``prediction`` is the chosen candidate's; the columns behind it are those of all candidates.
-    """
-    table = folds[["id", "fold", "target"]].assign(prediction=predictions[chosen])
-    return pd.concat([table, pd.DataFrame(predictions, index=table.index)], axis=1)

@@ -6,13 +6,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from esmlearn import persistence
 from esmlearn.io import write_table
 from esmlearn.study._figures import draw_figures
 from esmlearn.study._report import render_card, render_report
 from esmlearn.study._result import StudyResult
 from esmlearn.study._settings import LIBRARIES
-from esmlearn.study._tables import tabulate_predictions
 from esmlearn.utils._paths import atomic_write
 
 MODEL_NAME = "model.esmlearn"
@@ -48,13 +49,14 @@ def write_tables(result: StudyResult, folder: Path) -> None:
 
     Eight digits: more than anybody needs, fewer than the last bits of a sum.
     """
+    chosen = result.folds[["id", "fold", "target"]].assign(
+        prediction=result.predictions[result.conclusion.chosen.name]
+    )
     tables = {
         "results.csv": result.results,
         "regions.csv": result.regions,
         "folds.csv": result.folds,
-        "predictions.csv": tabulate_predictions(
-            result.folds, result.predictions, result.conclusion.chosen.name
-        ),
+        "predictions.csv": pd.concat([chosen, pd.DataFrame(result.predictions)], axis=1),
         "fold_table.csv": result.fold_table,
         "against_none.csv": result.conclusion.against_none,
         "against_top.csv": result.conclusion.against_top,
