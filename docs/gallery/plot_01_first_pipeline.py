@@ -50,7 +50,7 @@ model
 # %%
 # The test
 # --------
-# ``CDHitGroupSplitter`` aligns all proteins with each other and keeps relatives in one fold, so
+# ``CDHitGroupSplitter`` aligns all proteins with each other and keeps homologs in one fold, so
 # that every prediction below was made by a model that had seen no relative of the protein.
 
 folds = CDHitGroupSplitter(n_splits=5, identity=0.3, random_state=0)

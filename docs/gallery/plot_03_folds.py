@@ -10,7 +10,7 @@ equally large all the same, and that each gets its share of the rare proteins.
 # %%
 # Homology folds
 # --------------
-# Connected components of the homology graph are dealt to five folds, balanced by the target.
+# Connected components of the homology graph are assigned to five folds, balanced by the target.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,7 +36,7 @@ _ = FoldsDisplay.from_splitter(folds, sequences, temperature, regions=edges, uni
 print(folds.summary().round(2).to_string(index=False))
 
 # %%
-# The same families, dealt without looking at the target
+# The same families, assigned without looking at the target
 # ------------------------------------------------------
 # scikit-learn's ``GroupKFold`` gets the same components as groups. Sizes are fine; the hot proteins
 # are where chance put them, and a fold without hot proteins says nothing about hot proteins.

@@ -2,7 +2,7 @@
 Homology folds against random folds
 ===================================
 
-Proteins come in families. Drawn at random, most test proteins have a close relative in training,
+Proteins come in families. Drawn at random, most test proteins have a close homolog in training,
 and a model that looks the relative up seems to understand proteins. Here is how much that is worth,
 on the same proteins and with the same model.
 """
@@ -48,7 +48,7 @@ _ = LeakageDisplay.from_shares(audits)
 # %%
 # What it is worth
 # ----------------
-# The nearest neighbour in the space of embeddings is as close to looking a relative up as a model
+# The nearest neighbour in the space of embeddings is as close to looking a homolog up as a model
 # can be.
 
 model = make_pipeline(ESMEmbedder(MODEL), StandardScaler(), KNeighborsRegressor(1))
@@ -60,7 +60,7 @@ for name, score in scores.items():
     print(f"{name}: mean absolute error {score:.1f} °C")
 
 # %%
-# Which proteins make the difference? The audit knows each test protein's closest relative in
+# Which proteins make the difference? The audit holds each test protein's closest homolog in
 # training. The closer it is, the more there is to look up.
 
 nearest = audits["random folds"].nearest.drop_duplicates("test_row").set_index("test_row")

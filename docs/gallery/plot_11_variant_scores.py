@@ -27,7 +27,7 @@ mutations = [f"{own}{i}{new}" for i, own in enumerate(gb1, start=1) for new in R
 scores = scorer.transform(mutations)[:, 0].reshape(len(gb1), len(RESIDUES))
 
 # %%
-# The pseudo-perplexity tells how much the model knows of this protein: 1 is everything, 20 is
+# The pseudo-perplexity measures how well the model predicts this protein: 1 is everything, 20 is
 # nothing. The higher it is, the less its scores mean.
 
 print(f"pseudo-perplexity {scorer.pseudo_perplexity_:.1f} of 20")

@@ -26,14 +26,14 @@ def bars(ax, words, values, colours, *, form, spread=None):
 
 @figure
 def leakage():
-    """Test proteins with a relative in training, by how the folds were made."""
+    """Test proteins with a homolog in training, by how the folds were made."""
     summary = leakage_of_5000()
     shown = [name for name in SPLITS if name in summary and name != "exact, any hit, purge"]
     fig, ax = plt.subplots(figsize=(7, 0.42 * len(shown) + 0.7))
     values = [100 * summary[name]["A"]["median"] for name in shown]
     colours = [OURS if SPLITS[name].startswith("esmlearn") else OTHERS for name in shown]
     bars(ax, [SPLITS[name] for name in shown], values, colours, form="{:.2g} %")
-    ax.set_xlabel("test proteins with a relative in training (%)")
+    ax.set_xlabel("test proteins with a homolog in training (%)")
     return fig
 
 

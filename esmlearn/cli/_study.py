@@ -24,7 +24,7 @@ from esmlearn.utils._optional import import_optional
 
 BUNDLED = "esmlearn_mini_v3"
 BUNDLED_WARNING = (
-    f"The language model is {BUNDLED}, the small one that comes with esmlearn. It knows more than "
+    f"The language model is {BUNDLED}, the small one that comes with esmlearn. It holds more than "
     "amino acid composition and far less than ESM: good for a first look, not for results. Pass "
     "--model esm2_t33_650M_UR50D (or another ESM release, or a checkpoint file) for those."
 )

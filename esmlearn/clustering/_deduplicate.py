@@ -28,7 +28,7 @@ _PROGRAMS = {"cdhit": CDHIT, "mmseqs": MMseqs.program}
 
 @dataclass(frozen=True, eq=False)
 class Deduplication:
-    """What :func:`deduplicate` kept, and which rows the kept rows stand for.
+    """Result of :func:`deduplicate`: the kept rows, and the rows that each stands for.
 
     Attributes
     ----------

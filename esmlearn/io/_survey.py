@@ -22,7 +22,7 @@ _ITEM = np.dtype([("digest", "S16"), ("number", "<i8")])
 
 @dataclass(frozen=True)
 class Survey:
-    """What a FASTA file holds.
+    """Counts and checks of a FASTA file.
 
     Attributes
     ----------

@@ -21,7 +21,7 @@ OVERALL = "overall"
 
 @dataclass(frozen=True, eq=False)
 class LeakageReport:
-    """What an audit found.
+    """Result of an audit.
 
     A test row leaks when a row of its training part is its homolog: by definition A at the
     audit's identity over at least 50 % of the shorter protein; by B over 80 % of the shorter; by C

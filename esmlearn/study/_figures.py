@@ -167,7 +167,7 @@ def _error_figures(result: StudyResult) -> Plan:
     yield (
         "scatter",
         f"Predicted against measured: {candidate.title}",
-        "Every protein was predicted by a model that saw none of its relatives.",
+        "Every protein was predicted by a model that saw none of its homologs.",
         partial(draw, folds=result.folds["fold"].to_numpy()),
     )
     yield (

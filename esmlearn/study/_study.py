@@ -240,7 +240,7 @@ class Study(BaseEstimator):
                 identity=self.identity,
                 coverage=self.coverage,
             )
-        with self._step("deal homology folds and audit them"):
+        with self._step("assign homology folds and audit them"):
             splits = self._make_folds(graph)
         with self._step("embed"):
             self.fingerprint_ = embedder.fingerprint()
