@@ -1,4 +1,4 @@
-"""Strata that are to be spread evenly over the folds: classes, or regions of a continuous target."""
+"""Strata to spread evenly over the folds: classes, or regions of a continuous target."""
 
 from dataclasses import dataclass
 from itertools import pairwise
