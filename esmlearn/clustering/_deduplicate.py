@@ -28,7 +28,7 @@ _PROGRAMS = {"cdhit": CDHIT, "mmseqs": MMseqs.program}
 
 @dataclass(frozen=True, eq=False)
 class Deduplication:
-    """What :func:`deduplicate` kept, and which rows the kept rows stand for.
+    """Rows that :func:`deduplicate` kept, and the kept row that stands for each row.
 
     Attributes
     ----------

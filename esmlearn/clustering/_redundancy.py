@@ -58,7 +58,7 @@ def node_representatives(
 
 @dataclass(frozen=True)
 class Redundancy:
-    """How proteins are grouped before they are searched.
+    """Grouping of proteins before they are searched.
 
     Attributes
     ----------
