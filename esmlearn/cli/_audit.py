@@ -43,7 +43,11 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument(
         "--set-aside", default=f"{SET_ASIDE},-1", metavar="A,B", help="values that are in no part"
     )
-    parser.add_argument("--engine", default="auto", choices=["auto", "exact", "mmseqs", "diamond"])
+    parser.add_argument(
+        "--engine",
+        default="auto",
+        help="auto, exact, mmseqs, diamond, or another search engine that `esmlearn info` shows",
+    )
     parser.add_argument(
         "--sample", type=at_least(1), default=None, help="number of test rows to search"
     )

@@ -229,7 +229,7 @@ class CDHitClusterer(ClusterMixin, BaseEstimator):
         return self
 
     def __sklearn_tags__(self) -> Tags:
-        """Tell scikit-learn that X is one column of text."""
+        """Declare that X is one column of text."""
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.one_d_array = True

@@ -1,9 +1,8 @@
-"""Align what is significant to a homolog, which a heuristic search overlooks.
+"""Intermediate-sequence search: exact alignment of pairs that a heuristic search overlooked.
 
 Search programs align the pairs that their seeds lead to. Two members of a family that share no seed
 mostly have a third member in common that both were found with. Such pairs are few enough to be
-aligned exactly, as in searches by way of intermediate sequences (Park et al., J. Mol. Biol. 273,
-349-354, 1997).
+aligned exactly (Park, Teichmann, Hubbard & Chothia, J. Mol. Biol. 273, 349-354, 1997).
 """
 
 from typing import Any, NamedTuple
@@ -18,15 +17,15 @@ from esmlearn.clustering._engines.hits import Hits
 from esmlearn.clustering._graph import HomologyGraph, graph_of_hits, union
 from esmlearn.clustering._nodes import UniqueSequences
 
-# What a homolog is here: the definition at the default thresholds. Part of the key of graphs.
-COMPLETION: dict[str, Any] = {"identity": 0.3, "coverage": 0.5}
+# Homologs of an intermediate sequence: the default thresholds. Part of the key of cached graphs.
+INTERMEDIATE_THRESHOLDS: dict[str, Any] = {"identity": 0.3, "coverage": 0.5}
 
-# So many paths from protein to protein are held at once.
+# Number of paths from protein to protein that are held in memory at once.
 _PATHS_AT_ONCE = 5_000_000
 
 
 class _Steps(NamedTuple):
-    """The two steps by way of which proteins are aligned: to a homolog, and to what it resembles.
+    """The two steps of a path by an intermediate: to a homolog, and to any significant hit of it.
 
     Both are symmetric matrices (n_nodes, n_nodes) of zeros and ones.
     """
@@ -35,23 +34,23 @@ class _Steps(NamedTuple):
     significant: csr_array
 
     def n_paths(self) -> NDArray[np.int64]:
-        """Return the number of ways of both steps, in either order, from each protein."""
+        """Return the number of paths of both steps, in either order, from each protein."""
         n_homologs, n_significant = (np.diff(matrix.indptr).astype(np.int64) for matrix in self)
         return self.homologs @ n_significant + self.significant @ n_homologs
 
     def paths(self, rows: NDArray[np.intp]) -> csr_array:
-        """Return how many ways lead from some proteins to each protein."""
+        """Return the number of paths from some proteins to each protein."""
         return self.homologs[rows] @ self.significant + self.significant[rows] @ self.homologs
 
 
-def complete(
+def search_intermediates(
     graph: HomologyGraph, nodes: UniqueSequences, *, evalue: float, n_threads: int
 ) -> HomologyGraph:
-    """Return a graph with the significant alignments of all pairs that a homolog of one joins.
+    """Return a graph with the significant alignments of all pairs joined by an intermediate.
 
     These are the pairs of which one protein is a homolog of a third, by the definition at the
-    default thresholds, and the other has any significant alignment with it. What is found joins
-    more pairs, which are aligned too, until nothing more is found.
+    default thresholds, and the other has any significant alignment with it. The hits join more
+    pairs, which are aligned too, until there are no more hits.
 
     Parameters
     ----------
@@ -73,10 +72,10 @@ def complete(
     nothing = csr_array((graph.n_nodes, graph.n_nodes), dtype=np.int64)
     before = _Steps(nothing, nothing)
     while True:
-        steps = _Steps(_matrix(graph.filter(**COMPLETION)), _matrix(graph))
+        steps = _Steps(_matrix(graph.filter(**INTERMEDIATE_THRESHOLDS)), _matrix(graph))
         n_paths, parts = steps.n_paths(), []
         rows = np.flatnonzero(n_paths > before.n_paths())
-        with alignment_bar("Aligning what is joined by a homolog", total=len(rows)) as bar:
+        with alignment_bar("Aligning pairs joined by a homolog", total=len(rows)) as bar:
             for some in _blocks(rows, n_paths[rows]):
                 pairs = _untried(some, steps, before)
                 pairs = pairs[search.rank[pairs[:, 0]] < search.rank[pairs[:, 1]]]
@@ -97,7 +96,7 @@ def _blocks(rows: NDArray[np.intp], n_paths: NDArray[np.int64]) -> list[NDArray[
 def _untried(some: NDArray[np.intp], steps: _Steps, before: _Steps) -> NDArray[np.int64]:
     """Return the pairs from some proteins that two steps join, and that were not joined before.
 
-    What has an alignment is no such pair. All pairs in which a protein is the first are there.
+    Pairs with an alignment are left out. All pairs in which a protein is the first are included.
     """
     joined = _pattern(steps.paths(some))
     tried = _pattern(before.paths(some) + steps.significant[some])

@@ -28,7 +28,7 @@ _PROGRAMS = {"cdhit": CDHIT, "mmseqs": MMseqs.program}
 
 @dataclass(frozen=True, eq=False)
 class Deduplication:
-    """Result of :func:`deduplicate`: the kept rows, and the rows that each stands for.
+    """Rows that :func:`deduplicate` kept, and the kept row that stands for each row.
 
     Attributes
     ----------

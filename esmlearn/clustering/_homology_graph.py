@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from joblib import effective_n_jobs
 
-from esmlearn.clustering._completion import COMPLETION, complete
+from esmlearn.clustering._completion import INTERMEDIATE_THRESHOLDS, search_intermediates
 from esmlearn.clustering._engines.base import Engine
 from esmlearn.clustering._engines.hits import Hits, lengths_of, never_significant
 from esmlearn.clustering._graph import HomologyGraph, graph_of_hits, union
@@ -78,7 +78,7 @@ def homology_graph(
         Largest E-value, in a search space of one million residues.
     margin : float, default=0.05
         Edges are kept from ``identity - margin`` and ``coverage - 2 * margin`` on: engines cut some
-        alignments short, and a judge may align a little differently.
+        alignments short, and an audit may align a little differently.
     engine : {"auto", "mmseqs", "diamond", "exact"}, default="auto"
         ``"auto"`` is exact Smith-Waterman where that takes seconds (2e10 residue pairs, about 600
         proteins), else DIAMOND where it is installed, else MMseqs2. With ``"auto"`` a cached graph
@@ -105,7 +105,7 @@ def homology_graph(
     Returns
     -------
     graph : HomologyGraph
-        ``graph.description`` tells engine, version, thresholds, ``searched`` (whether this call
+        ``graph.description`` holds engine, version, thresholds, ``searched`` (whether this call
         searched) and ``source`` (``"search"``, ``"memory"``, ``"disk"``, with ``restricted_from``
         where it is a subgraph).
 
@@ -211,7 +211,7 @@ class _GraphFinder:
     verbose : int
         Whether exact searches are logged at level INFO, as the others are.
     redundancy : Redundancy or None, default=None
-        How proteins are grouped, so that representatives alone are searched.
+        Grouping of proteins of which representatives alone are searched.
     """
 
     engine: str
@@ -264,7 +264,7 @@ class _GraphFinder:
             engine.version,
             engine.settings,
             repr(self.evalue),
-            *([COMPLETION] if completed and not engine.exact else []),
+            *([INTERMEDIATE_THRESHOLDS] if completed and not engine.exact else []),
         ]
         if self.redundancy is not None:
             parts.append(asdict(self.redundancy))
@@ -301,9 +301,9 @@ class _GraphFinder:
     def _completed(
         self, nodes: UniqueSequences, engine: Engine, search: Callable[[], HomologyGraph]
     ) -> HomologyGraph:
-        """Return what a search finds, and what a heuristic engine overlooks among it.
+        """Return the graph of a search, for a heuristic engine with the pairs by intermediates.
 
-        The latter may take as long, so the former is kept until it is done.
+        These may take as long as the search, whose graph is kept until they are done.
         """
         if engine.exact:
             return search()
@@ -315,8 +315,8 @@ class _GraphFinder:
         else:
             graph, _ = found
         start = time.perf_counter()
-        completed = complete(graph, nodes, evalue=self.evalue, n_threads=self.n_threads)
-        message = "aligned what is joined by a homolog: %d more alignments in %.1f s"
+        completed = search_intermediates(graph, nodes, evalue=self.evalue, n_threads=self.n_threads)
+        message = "aligned pairs joined by a homolog: %d more alignments in %.1f s"
         what = (completed.n_edges - graph.n_edges, time.perf_counter() - start)
         _LOGGER.log(self._level(engine), message, *what)
         store.remove(nodes.digests)
@@ -346,7 +346,7 @@ class _GraphFinder:
         return self._completed(nodes, engine, search)
 
     def _level(self, engine: Engine) -> int:
-        """Return the level at which a search is told; exact ones are many and mostly short."""
+        """Return the level of log messages of a search; exact ones are many and mostly short."""
         return logging.DEBUG if engine.exact and not self.verbose else logging.INFO
 
     def _run(self, engine: Engine, queries: list[str], targets: list[str] | None) -> Hits:
@@ -368,7 +368,7 @@ def _described(
         "engine": engine.name,
         "version": engine.version,
         "settings": engine.settings,
-        "completion": None if engine.exact else COMPLETION,
+        "completion": None if engine.exact else INTERMEDIATE_THRESHOLDS,
     }
     about["representatives"] = None if redundancy is None else asdict(redundancy)
     return replace(graph, description={**graph.description, **about})

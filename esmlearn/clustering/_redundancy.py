@@ -58,7 +58,7 @@ def node_representatives(
 
 @dataclass(frozen=True)
 class Redundancy:
-    """Groups of near-copies, of which one is searched for all.
+    """Grouping of proteins before they are searched.
 
     Attributes
     ----------

@@ -34,10 +34,10 @@ def audit_leakage(
     random_state: Any = None,
     n_jobs: int | None = None,
 ) -> LeakageReport:
-    """Find, for each test row, what its training part holds that resembles it.
+    """Find the homologs of each test row in its training part.
 
-    Works for any split, whoever made it. By default every pair is aligned by Smith-Waterman, so the
-    audit finds what the heuristic search behind a split may have missed.
+    Works for any split of any origin. By default every pair is aligned by Smith-Waterman, so the
+    audit finds pairs that the heuristic search behind a split may have missed.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ class _Audit:
         )
 
     def _matches(self, hits: NodeHits) -> dict[str, NDArray[np.bool_]]:
-        """Tell which hits count by each definition."""
+        """Return which hits count by each definition."""
         matches = {"identical": hits.query == hits.target}
         near = (hits.identity >= NEAR_IDENTITY) & (hits.shorter >= NEAR_COVERAGE)
         matches["near_identical"] = near

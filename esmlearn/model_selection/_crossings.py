@@ -1,4 +1,4 @@
-"""The independent search behind an audit: who among the test rows resembles who in training."""
+"""Independent search of an audit: test rows against training rows of any form of splits."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ def _splits_of_parts(parts: dict[str, Any]) -> list[Split]:
 
 
 def _is_labels(splits: Any, n_rows: int) -> bool:
-    """Tell labels, one for each row, from pairs; refuse labels of other rows."""
+    """Return whether splits are labels, one for each row; refuse labels of other rows."""
     if not len(splits) or not all(map(_is_scalar, splits)):
         return False
     if len(splits) != n_rows:
@@ -113,7 +113,7 @@ def _splits_of_labels(splits: Any) -> list[Split]:
 
 
 def _is_one_pair(splits: Any) -> bool:
-    """Tell (train, test) from a list of two pairs: its parts are flat arrays of rows."""
+    """Return whether splits are one (train, test): its parts are flat arrays of rows."""
     return isinstance(splits, tuple | list) and len(splits) == 2 and all(map(_is_rows, splits))
 
 
@@ -181,10 +181,10 @@ class Proteins:
 
     def __init__(self, sequences: list[str]) -> None:
         canonical = canonical_sequences(sequences)
-        _, self.first_row, self.node = np.unique(
+        _, first_row, self.node = np.unique(
             row_digests(sequences), return_index=True, return_inverse=True
         )
-        self.sequences = [canonical[i] for i in self.first_row]
+        self.sequences = [canonical[i] for i in first_row]
         self.length = np.array([len(s) for s in self.sequences], dtype=np.int64)
 
     def search(
@@ -212,7 +212,7 @@ class Proteins:
         targets: NDArray[np.intp],
         both: NDArray[np.intp],
     ) -> NodeHits:
-        """Put copies in by what they are: the shortest are not significant with themselves."""
+        """Add copies, of which the shortest are not significant with themselves."""
         query, target = queries[hits.query], targets[hits.target]
         query_is_shorter = self.length[query] <= self.length[target]
         other = query != target

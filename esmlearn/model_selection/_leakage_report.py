@@ -21,7 +21,7 @@ OVERALL = "overall"
 
 @dataclass(frozen=True, eq=False)
 class LeakageReport:
-    """Result of an audit.
+    """Findings of an audit.
 
     A test row leaks when a row of its training part is its homolog: by definition A at the
     audit's identity over at least 50 % of the shorter protein; by B over 80 % of the shorter; by C
@@ -72,7 +72,7 @@ class LeakageReport:
         Parameters
         ----------
         definition : {"A", "B", "C", "D"}
-            What a homolog is.
+            Definition of a homolog.
 
         Returns
         -------
@@ -87,7 +87,7 @@ class LeakageReport:
         Parameters
         ----------
         definition : {"A", "B", "C", "D"}
-            What a homolog is.
+            Definition of a homolog.
 
         Returns
         -------
@@ -160,7 +160,7 @@ def _wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def _plain(value: Any) -> Any:
-    """Return NumPy values as Python ones; what is not a number is None."""
+    """Return NumPy values as Python ones; NaN and infinity as None."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

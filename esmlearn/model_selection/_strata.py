@@ -1,4 +1,4 @@
-"""Strata to spread evenly over the folds: classes, or regions of a continuous target."""
+"""Strata that folds hold in equal shares: classes, or regions of a continuous target."""
 
 from dataclasses import dataclass
 from itertools import pairwise

@@ -48,7 +48,7 @@ class TrainValidationTestSplit:
         return iter((self.train, self.validation, self.test))
 
     def summary(self) -> str:
-        """Return what was drawn from what, in words."""
+        """Return the sizes of the parts and the source of the draw, in words."""
         about = self.description
         return (
             f"{len(self.train)} rows train, {len(self.validation)} validate, {len(self.test)} "

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esmlearn.clustering import _completion, _homology_graph, count_searches, homology_graph
-from esmlearn.clustering._completion import COMPLETION, complete
+from esmlearn.clustering._completion import INTERMEDIATE_THRESHOLDS, search_intermediates
 from esmlearn.clustering._engines import exact as exact_module
 from esmlearn.clustering._nodes import UniqueSequences
 from tests._proteins import make_families
@@ -25,7 +25,7 @@ def exact():
 
 
 def completed(graph, n_threads=1):
-    return complete(graph, NODES, evalue=1e-3, n_threads=n_threads)
+    return search_intermediates(graph, NODES, evalue=1e-3, n_threads=n_threads)
 
 
 def edges_of(graph):
@@ -45,7 +45,7 @@ def test_what_a_third_protein_joins_is_found_as_exact_search_finds_it(exact, dat
     partial = without(exact, data.draw(lists))
     found, truth = edges_of(completed(partial)), edges_of(exact)
     assert edges_of(partial).items() <= found.items() <= truth.items()
-    homologs = completed(partial).filter(**COMPLETION).adjacency().toarray()
+    homologs = completed(partial).filter(**INTERMEDIATE_THRESHOLDS).adjacency().toarray()
     significant = completed(partial).adjacency().toarray()
     for i, j in combinations(range(len(NODES.sequences)), 2):
         joined = (homologs[i] & significant[j]) | (significant[i] & homologs[j])
@@ -54,7 +54,7 @@ def test_what_a_third_protein_joins_is_found_as_exact_search_finds_it(exact, dat
 
 
 def test_a_chain_is_followed_to_its_end(exact):
-    family = exact.filter(**COMPLETION)
+    family = exact.filter(**INTERMEDIATE_THRESHOLDS)
     labels = family.components()
     largest = np.flatnonzero(labels == np.bincount(labels).argmax())
     steps = set(zip(largest[:-1].tolist(), largest[1:].tolist(), strict=True))
@@ -85,14 +85,16 @@ def test_a_heuristic_search_is_completed(monkeypatch):
 
     monkeypatch.setattr(_homology_graph, "run_engine", overlooking)
     graph = homology_graph(PROTEINS, engine="mmseqs", cache=None, **EVERY_HIT)
-    monkeypatch.setattr(_homology_graph, "complete", lambda graph, *arguments, **options: graph)
+    monkeypatch.setattr(
+        _homology_graph, "search_intermediates", lambda graph, *arguments, **options: graph
+    )
     searched = homology_graph(PROTEINS[::-1], engine="mmseqs", evalue=2e-3, cache=None, **EVERY_HIT)
-    assert graph.description["completion"] == COMPLETION
+    assert graph.description["completion"] == INTERMEDIATE_THRESHOLDS
     assert graph.n_edges > searched.filter(evalue=1e-3).n_edges
 
 
 def test_exact_search_needs_no_completion(exact, monkeypatch):
-    monkeypatch.setattr(_homology_graph, "complete", None)
+    monkeypatch.setattr(_homology_graph, "search_intermediates", None)
     graph = homology_graph(PROTEINS, engine="exact", evalue=5e-4, cache=None)
     assert graph.description["completion"] is None
 
@@ -103,7 +105,7 @@ def test_a_search_is_not_lost_when_its_completion_is_stopped(monkeypatch, privat
 
     settings = {"engine": "mmseqs", "evalue": 9e-4, **EVERY_HIT}
     with monkeypatch.context() as patch:
-        patch.setattr(_homology_graph, "complete", stop)
+        patch.setattr(_homology_graph, "search_intermediates", stop)
         with pytest.raises(KeyboardInterrupt):
             homology_graph(PROTEINS, **settings)
     graph = homology_graph(PROTEINS, **settings)
@@ -134,7 +136,7 @@ def test_progress_is_shown_where_steps_are_logged(level, exact, monkeypatch, cap
     shown = capsys.readouterr().err
     if level == logging.INFO:
         assert [bar.n for bar in bars] == [bar.total for bar in bars]
-        assert "Aligning what is joined by a homolog" in shown
+        assert "Aligning pairs joined by a homolog" in shown
         assert "Aligning:" in shown
     else:
         assert shown == ""

@@ -43,7 +43,7 @@ class ExactSearch(Engine):
 
     @property
     def settings(self) -> dict[str, object]:
-        """Nothing but the scoring changes what is found."""
+        """Scoring, which alone changes the result."""
         return {"matrix": "BLOSUM62", "gaps": "11+1"}
 
     def search(
@@ -75,7 +75,7 @@ def _search(queries: list[str], targets: list[str] | None, evalue: float, n_thre
 
 
 def alignment_bar(description: str, *, total: int) -> Any:
-    """Return a bar over proteins, which a terminal shows where the log tells of steps."""
+    """Return a progress bar over proteins, shown on a terminal where the log is at level INFO."""
     shown = int(_LOGGER.isEnabledFor(logging.INFO))
     return progress_bar(total=total, description=description, unit="protein", verbose=shown)
 
@@ -101,7 +101,7 @@ class PairSearch:
         ascending = sorted(range(len(sequences)), key=lambda i: (len(sequences[i]), sequences[i]))
         self.rank = np.argsort(ascending)
 
-    def hits(self, pairs: NDArray[np.int64], n_threads: int, tell: Callable[[], object]) -> Hits:
+    def hits(self, pairs: NDArray[np.int64], n_threads: int, advance: Callable[[], object]) -> Hits:
         """Return the significant ones of the alignments of pairs.
 
         Parameters
@@ -111,7 +111,7 @@ class PairSearch:
             before them.
         n_threads : int
             Number of threads; does not change the result.
-        tell : callable
+        advance : callable
             Called whenever the pairs of one more query are aligned.
 
         Returns
@@ -129,7 +129,7 @@ class PairSearch:
             some = self._search.database.extract(targets[row].tolist())
             return self._search.rows(int(queries[row]), some, targets[row])
 
-        return self._search.hits(align, range(len(queries)), n_threads, tell)
+        return self._search.hits(align, range(len(queries)), n_threads, advance)
 
 
 class _Search:
@@ -149,7 +149,7 @@ class _Search:
     ) -> list[tuple[int, ...]]:
         """Return query, target, score, matches, columns and spans of each significant alignment.
 
-        `targets` says which sequences those of the database are.
+        `targets` are the indices of the sequences of the database.
         """
         from pyopal import Aligner
 
@@ -187,14 +187,14 @@ class _Search:
         align: Callable[[int], list[tuple[int, ...]]],
         numbers: Sequence[int],
         n_threads: int,
-        tell: Callable[[], object],
+        advance: Callable[[], object],
     ) -> Hits:
         """Return the rows that a function gives for each of some numbers, as hits."""
         rows = []
         with ThreadPoolExecutor(n_threads) as pool:
             for part in pool.map(align, numbers):
                 rows += part
-                tell()
+                advance()
         table = np.array(rows, dtype=np.int64).reshape(-1, 7).T
         lengths = {"query_lengths": self.query_lengths, "target_lengths": self.target_lengths}
         return Hits.from_alignments(*table, **lengths)
@@ -265,7 +265,7 @@ def _part_that_is_aligned(aligner: Any, first: str, second: str) -> tuple[str, s
 
 
 def _in_order(first: str, second: str) -> bool:
-    """Tell whether the first is the one that is aligned to the other."""
+    """Return whether the first is the one that is aligned to the other."""
     return (len(first), first) <= (len(second), second)
 
 

@@ -180,7 +180,7 @@ _SELF_SCORES |= {"B": 6, "J": 4, "O": 5, "U": 9, "Z": 5}
 
 
 def never_significant(sequences: list[str], evalue: float) -> NDArray[np.bool_]:
-    """Tell which sequences are too short to be significant even against their own residues."""
+    """Return which sequences are too short to be significant even against their own residues."""
     scores = [
         sum(score * sequence.count(residue) for residue, score in _SELF_SCORES.items())
         for sequence in sequences

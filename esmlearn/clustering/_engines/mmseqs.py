@@ -41,7 +41,7 @@ _PREFILTER = {
 _CANDIDATES, _CROWDED, _MORE = 1000, 0.5, 8
 # MMseqs2 charges --gap-open for the first residue of a gap where BLAST charges 11 + 1.
 _SCORING = {"--gap-open": "aa:12,nucl:5", "--gap-extend": "aa:1,nucl:2"}
-# MMseqs2 shortens the search space by the expected alignment length and knows the real database, so
+# MMseqs2 shortens the search space by the expected alignment length and uses the real database, so
 # its E-values differ from ours by a small factor; hits are filtered by ours afterwards.
 _EVALUE_SLACK = 100.0
 

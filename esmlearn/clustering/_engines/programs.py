@@ -148,7 +148,7 @@ def run_program(
     version: str | None = None,
     accept: tuple[int, ...] = (0,),
 ) -> str:
-    """Run a program to its end and return the end of what it wrote.
+    """Run a program to its end and return the end of its output.
 
     The program runs in a process group of its own, which is killed when the program ends, the wait
     is interrupted, or this process dies.
@@ -212,7 +212,7 @@ def run_program(
 
 
 def check_complete(path: Path, writer: str) -> bool:
-    """Tell whether the file holds anything; refuse one that is missing or ends in mid-line."""
+    """Return whether the file holds anything; refuse one that is missing or ends in mid-line."""
     if not path.is_file():
         raise EngineError(f"{writer} wrote no output file {path.name}.")
     size = path.stat().st_size

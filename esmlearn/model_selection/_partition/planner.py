@@ -229,7 +229,7 @@ class FoldPlanner:
         record: dict[str, Any],
         refinement: float = 1.0,
     ) -> bool:
-        """Tell whether parts hold more of some strata than `rebalance` can move from their folds.
+        """Return whether parts hold more of some strata than `rebalance` can move from their folds.
 
         Half of its maximum, since it also has to mend imbalance of the assignment.
         """

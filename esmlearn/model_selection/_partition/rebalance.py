@@ -76,7 +76,7 @@ def rebalance(
 def _in_cut_component(
     adjacency: csr_array, links: NDArray[np.float64], fold: NDArray[np.intp]
 ) -> NDArray[np.bool_]:
-    """Tell which nodes are in a component that lies in more than one fold."""
+    """Return which nodes are in a component that lies in more than one fold."""
     component = connected_components(adjacency, directed=False)[1]
     on_boundary = (links > 0).sum(axis=1) - (links[np.arange(len(fold)), fold] > 0) > 0
     return np.isin(component, component[on_boundary])
