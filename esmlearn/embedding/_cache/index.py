@@ -287,8 +287,11 @@ def _open(file: Path) -> tuple[sqlite3.Connection, bool]:
             _recover(file, seen, error)
             return _open_writable(file), False
     except (*INDEX_ERRORS, OSError) as error:
-        if _cannot_write(error, file.parent):
-            return _open_read_only(file), True
+        if not _cannot_write(error, file.parent):
+            raise _beyond_repair(file.parent, error) from error
+    try:
+        return _open_read_only(file), True
+    except INDEX_ERRORS as error:
         raise _beyond_repair(file.parent, error) from error
 
 

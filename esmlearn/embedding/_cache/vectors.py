@@ -130,8 +130,11 @@ class VectorReader:
         entries, places = self._look_up(digests)
         _remembered.pop(self._path, None)
         # where they were read: another process may have stored one anew meanwhile
-        firsts = entries.table[places, 0].tolist()
-        values = [(self._namespace.id, *pair) for pair in zip(digests, firsts, strict=True)]
+        values = [
+            (self._namespace.id, digest, int(entries.table[place, 0]))
+            for digest, place in zip(digests, places.tolist(), strict=True)
+            if place >= 0
+        ]
         query = "DELETE FROM vector WHERE namespace = ? AND digest = ? AND first = ?"
         return self._index.change(lambda connection: connection.executemany(query, values).rowcount)
 

@@ -192,11 +192,12 @@ class _PartLocks:
     def take(self, part: int, sequences: dict[bytes, int]) -> list[int]:
         """Lock a part, and return which of its sequences are still to be computed.
 
-        None of them where another process holds the part.
+        None of them where another process holds the part; all where there can be no lock, as in a
+        read-only cache, whose damaged vectors stay in its index.
         """
         if not self._acquire(part, timeout=0):
             return []
-        if self._cache is not None:
+        if self._cache is not None and part in self._held:
             cached = self._cache.contains(self._fingerprint, list(sequences))
             pairs = zip(sequences.items(), cached, strict=True)
             sequences = {digest: i for (digest, i), is_cached in pairs if not is_cached}

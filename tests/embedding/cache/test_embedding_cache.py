@@ -328,6 +328,29 @@ def test_a_read_only_cache_is_read_and_not_written(checkpoint, proteins, tmp_pat
     reader.close()
 
 
+@pytest.mark.parametrize("damaged", ["vectors", "index"])
+def test_damage_in_a_read_only_cache(damaged, checkpoint, proteins, tmp_path, monkeypatch):
+    expected = ESMEmbedder(checkpoint, cache=tmp_path).transform(proteins)
+    (file,) = tmp_path.glob("*.f32" if damaged == "vectors" else "index.sqlite")
+    size = file.stat().st_size
+    file.write_bytes(b"\x7f" * size)
+
+    def refuse(file):
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr("esmlearn.embedding._cache.index._open_writable", refuse)
+    embedder = ESMEmbedder(checkpoint, cache=tmp_path)
+    if damaged == "index":
+        with pytest.raises(CacheError, match="cannot be used"):
+            embedder.transform(proteins)
+        return
+    with pytest.warns(UserWarning, match="is read-only: nothing new is stored"):
+        found = embedder.transform(proteins)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert embedder.n_computed_ == len(set(proteins))
+    assert file.read_bytes() == b"\x7f" * size
+
+
 @pytest.mark.skipif(os.name == "nt", reason="modes of files are a matter of POSIX")
 def test_only_the_owner_may_look_inside(cache, vectors):
     cache.put("space", DIGESTS, vectors)
