@@ -257,9 +257,11 @@ def gather_rows(
     def gather(begins: range) -> None:
         for begin in begins:
             block = slice(begin, begin + step)
-            values = matrix[starts[block]]
+            if len(usable) == len(out):  # every row in turn: without a copy between
+                values = np.take(matrix, starts[block], axis=0, out=out[block], mode="clip")
+            else:
+                values = out[targets[block]] = matrix[starts[block]]
             sums[block] = _sums(values)
-            out[targets[block]] = values
 
     begins = range(0, len(usable), step)
     n_threads = max(1, min(_MAX_THREADS, n_processors(), len(begins) // _BLOCKS_PER_THREAD))
