@@ -37,7 +37,7 @@ print(folds.summary().round(2).to_string(index=False))
 
 # %%
 # The same families, assigned without looking at the target
-# ------------------------------------------------------
+# ---------------------------------------------------------
 # scikit-learn's ``GroupKFold`` gets the same components as groups. Sizes are fine; the hot proteins
 # are where chance put them, and a fold without hot proteins says nothing about hot proteins.
 
