@@ -178,7 +178,7 @@ def _choose_engine(engine: str, identity: float, nodes: list[str]) -> tuple[str,
         if float(lengths_of(nodes).sum()) ** 2 / 2 <= AFFORDABLE_CELLS:
             engine = "exact"
         else:
-            fits = identity >= LEAST_IDENTITY and CDHIT.find() is not None
+            fits = identity >= LEAST_IDENTITY and CDHIT.usable() is not None
             engine = "cdhit" if fits else "mmseqs"
     program = _PROGRAMS.get(engine)
     path = program.find() if program else None

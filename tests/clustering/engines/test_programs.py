@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from esmlearn.clustering import _search as search_module
-from esmlearn.clustering import available_engines, homology_graph, search
+from esmlearn.clustering import available_engines, deduplicate, homology_graph, search
 from esmlearn.clustering._engines.cdhit import read_clstr
 from esmlearn.clustering._engines.mmseqs import MMseqs, read_cluster_pairs
 from esmlearn.clustering._engines.programs import read_table, run_program
@@ -78,6 +78,12 @@ def test_a_broken_program_is_no_matter_to_small_sets(no_programs, fake_program, 
     assert available_engines()[broken] is None
     assert "does not run" in caplog.text
     assert "cannot load libfoo" in caplog.text
+
+
+def test_deduplication_of_a_large_set_leaves_a_broken_cdhit_out(fake_program, monkeypatch):
+    fake_program("cd-hit", "echo cannot load libfoo >&2; exit 127")
+    monkeypatch.setattr("esmlearn.clustering._deduplicate.AFFORDABLE_CELLS", 0)
+    assert deduplicate(SEQUENCES).description["engine"] == "mmseqs"
 
 
 def test_a_broken_diamond_is_told_where_mmseqs_stands_in(fake_program, monkeypatch):
