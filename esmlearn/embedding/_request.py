@@ -64,11 +64,10 @@ def make_request(X: Any, *, name: str = "X") -> Request:
     """
     items = as_items(X, name)
     scan = scan_sequences(items)
-    if scan is None or not items or scan.lower_case.any():
-        upper = check_sequences(items, name=name)  # or names the item that is no sequence
-    else:
-        upper = items
-    assert scan is not None
+    if scan is None or not items:
+        check_sequences(items, name=name)  # names the item that is no sequence
+        raise AssertionError("what is refused has a reason")
+    upper = [str(item).upper() for item in items] if scan.lower_case.any() else items
     sequences = list(map(str, dict.fromkeys(upper)))  # a plain str instead of NumPy's
     lengths, rows = scan.lengths, None
     if len(sequences) < len(upper):

@@ -135,7 +135,12 @@ class Index:
             if self.read_only:
                 raise _beyond_repair(file.parent, error) from error
             _recover(file, seen, error)
-        return operation(self.connection())
+        try:
+            return operation(self.connection())
+        except INDEX_ERRORS as error:
+            if not _is_damage(error):
+                raise
+            raise _beyond_repair(file.parent, error) from error
 
     def change(self, operation: Callable[[sqlite3.Connection], Result]) -> Result:
         """Run an operation inside a write transaction; see run."""

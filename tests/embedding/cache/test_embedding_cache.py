@@ -251,6 +251,20 @@ def test_an_index_with_damaged_pages_is_rebuilt_from_the_others(opened, tmp_path
         assert cache.verify()["n_damaged"] == 0
 
 
+def test_an_index_that_stays_damaged_is_one_clear_error(cache, vectors, monkeypatch):
+    cache.put("space", DIGESTS, vectors)
+
+    def fail(connection):
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    with (
+        pytest.warns(UserWarning, match=r"3 vector\(s\) were recovered"),
+        pytest.raises(CacheError, match=r"cannot be used .*malformed.*delete the folder"),
+    ):
+        cache._index.run(fail)
+    assert cache.get("space", DIGESTS, width=8)[0].all()
+
+
 def test_an_index_that_is_deleted_in_use_is_begun_anew(cache, vectors):
     cache.put("space", DIGESTS, vectors)
     for file in cache.directory.glob("index.sqlite*"):
