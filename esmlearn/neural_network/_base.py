@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import delayed
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
@@ -22,6 +22,7 @@ from esmlearn.exceptions import DataError, TrainingInterruptedWarning
 from esmlearn.neural_network._inference import forward
 from esmlearn.neural_network._rows import Part, all_rows, draw, split_rows
 from esmlearn.utils._finite import check_finite
+from esmlearn.utils._parallel import iterate_results
 from esmlearn.utils._random import random_generator
 from esmlearn.utils._sequences import refuse_text
 from esmlearn.utils._targets import check_no_missing
@@ -177,10 +178,9 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
     def _split(self, table: Table, rng: np.random.RandomState) -> tuple[Part, Part | None]:
         """Return the rows of the table that train and, if drawn from it, those that validate."""
         if table.X_val is not None or not self.early_stopping:
-            return all_rows(table.X, table.y, table.weight), None
+            return all_rows(len(table.X), table.weight), None
         return split_rows(
             table.X,
-            table.y,
             table.weight,
             groups=table.groups,
             strata=table.strata,
@@ -246,7 +246,7 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
         """Yield the trained networks; after Ctrl-C only those that learnt something."""
         from esmlearn.neural_network._training import train_network
 
-        trained = Parallel(n_jobs=self.n_jobs, return_as="generator")(
+        tasks = (
             delayed(train_network)(
                 plan,
                 loss,
@@ -259,7 +259,7 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
         )
         n_trained = 0
         try:
-            for network in trained:
+            for network in iterate_results(tasks, n_jobs=self.n_jobs):
                 n_trained += 1
                 yield network
                 if network["interrupted"]:

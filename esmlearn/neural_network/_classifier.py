@@ -88,7 +88,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Processes that train the networks of an ensemble; no influence on results.
     random_state : int, RandomState or None, default=None
         Seeds initial weights, order of rows, dropout and the draw of a validation part. The same
-        integer gives the same predictions, bit for bit, on the same kind of device.
+        integer gives the same predictions, bit for bit, on the same kind of device and for rows in
+        the same order.
     verbose : int, default=0
         1 shows a progress bar on a terminal, 2 anywhere.
 
@@ -135,8 +136,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     weighting the loss [2]_, and it is what batch norm needs.
 
     Training and prediction run on one thread of the CPU per process; run several fits at once with
-    ``n_jobs`` of the search. No global random state is read or set, and equal tables whose rows
-    stand in another order train the same network.
+    ``n_jobs`` of the search. No global random state is read or set. As in scikit-learn, rows in
+    another order are another draw: they give other batches and another validation part.
 
     Ctrl-C ends the training with a `TrainingInterruptedWarning`; the best weights so far are kept.
 

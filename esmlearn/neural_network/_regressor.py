@@ -76,14 +76,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Processes that train the networks of an ensemble; no influence on results.
     random_state : int, RandomState or None, default=None
         Seeds initial weights, order of rows, dropout and the draw of a validation part. The same
-        integer gives the same predictions, bit for bit, on the same kind of device.
+        integer gives the same predictions, bit for bit, on the same kind of device and for rows in
+        the same order.
     verbose : int, default=0
         1 shows a progress bar on a terminal, 2 anywhere.
 
     Attributes
     ----------
     y_mean_, y_scale_ : float or ndarray of shape (n_outputs,)
-        Mean and standard deviation of the training targets.
+        Mean and standard deviation of the training targets. A target that was constant in training
+        is predicted as that constant.
     n_iter_ : int
         Epochs that were run.
     best_iter_ : int
@@ -121,8 +123,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     weighting the loss [2]_, and it is what batch norm needs.
 
     Training and prediction run on one thread of the CPU per process; run several fits at once with
-    ``n_jobs`` of the search. No global random state is read or set, and equal tables whose rows
-    stand in another order train the same network.
+    ``n_jobs`` of the search. No global random state is read or set. As in scikit-learn, rows in
+    another order are another draw: they give other batches and another validation part.
 
     Ctrl-C ends the training with a `TrainingInterruptedWarning`; the best weights so far are kept.
 
@@ -235,15 +237,22 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _read_targets(self, y: np.ndarray, train: Part) -> None:
         """Learn mean and scale of the training targets."""
         chosen = y[train.index]
-        self.y_mean_ = np.average(chosen, axis=0, weights=train.weight)
+        constant = np.ptp(chosen, axis=0) == 0
+        # The last bits of an average would make a constant target something to learn.
+        mean = np.average(chosen, axis=0, weights=train.weight)
+        self.y_mean_ = np.where(constant, chosen[0], mean)[()]
         away = chosen - self.y_mean_
         # Squares of fractions of this power of two neither overflow nor vanish.
         unit = np.ldexp(1.0, np.frexp(np.abs(away).max(axis=0))[1] - 1)
         spread = unit * np.sqrt(np.average((away / unit) ** 2, axis=0, weights=train.weight))
-        self.y_scale_ = np.where(spread > 0, spread, 1.0)
+        self.y_scale_ = np.where(constant, 0.0, spread)[()]
+
+    def _continues(self) -> bool:
+        """Return whether to go on from the last fit; one to a constant target learnt nothing."""
+        return super()._continues() and bool(np.all(self.y_scale_))
 
     def _encode(self, y: np.ndarray) -> np.ndarray:
-        scaled = (y - self.y_mean_) / self.y_scale_
+        scaled = (y - self.y_mean_) / np.where(self.y_scale_ > 0, self.y_scale_, 1.0)
         return np.ascontiguousarray(scaled.reshape(len(y), -1), dtype=np.float32)
 
     @_fit_context(prefer_skip_nested_validation=True)

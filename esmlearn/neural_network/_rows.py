@@ -1,4 +1,4 @@
-"""Training and validation rows, the same whatever the order of the rows in the table."""
+"""Training and validation rows, in the order of the table."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -48,7 +48,7 @@ class Part:
         return Part(self.index[chosen], weight / weight.mean())
 
 
-def _apply_weights(n_rows: int, weight: np.ndarray | None) -> Part:
+def all_rows(n_rows: int, weight: np.ndarray | None) -> Part:
     """Turn whole-numbered weights into repeated rows and scale others to a mean of 1."""
     rows = np.arange(n_rows)
     if weight is None:
@@ -65,24 +65,13 @@ def _apply_weights(n_rows: int, weight: np.ndarray | None) -> Part:
 
 
 def _identical_rows(X: np.ndarray) -> np.ndarray:
-    """Number the distinct rows of X; the numbers do not depend on the order of the rows."""
-    digests = [blake2b(row, digest_size=16).digest() for row in np.ascontiguousarray(X)]
-    return np.unique(np.array(digests, dtype="S16"), return_inverse=True)[1].ravel()
+    """Number the distinct rows of X by first appearance.
 
-
-def _canonical(part: Part, y: np.ndarray, kinds: np.ndarray) -> Part:
-    """Sort rows by content, so that equal tables in another order train the same network."""
-    targets = y.reshape(len(y), -1)[part.index]
-    keys = [*targets.T, kinds[part.index]]
-    if part.weight is not None:
-        keys.insert(0, part.weight)
-    order = np.lexsort(keys)
-    return Part(part.index[order], None if part.weight is None else part.weight[order])
-
-
-def all_rows(X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Part:
-    """Return every row with a positive weight, in canonical order."""
-    return _canonical(_apply_weights(len(X), weight), y, _identical_rows(X))
+    Numbers sorted by content would make the last bit of a feature act like another seed.
+    """
+    numbers: dict[bytes, int] = {}
+    digests = (blake2b(row, digest_size=16).digest() for row in np.ascontiguousarray(X))
+    return np.array([numbers.setdefault(digest, len(numbers)) for digest in digests], np.intp)
 
 
 def _choose_units(
@@ -107,7 +96,6 @@ def _choose_units(
 
 def split_rows(
     X: np.ndarray,
-    y: np.ndarray,
     weight: np.ndarray | None,
     *,
     groups: np.ndarray | None,
@@ -123,8 +111,6 @@ def split_rows(
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_features)
-    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
-        Only used to order rows with the same X.
     weight : ndarray of shape (n_rows,) or None
         Whole numbers are counts (a row of weight 3 is three equal rows), others are relative; rows
         of weight zero are left out.
@@ -146,9 +132,8 @@ def split_rows(
     DataError
         If there are fewer than two units.
     """
-    kinds = _identical_rows(X)
-    part = _canonical(_apply_weights(len(X), weight), y, kinds)
-    labels = kinds if groups is None else groups
+    part = all_rows(len(X), weight)
+    labels = _identical_rows(X) if groups is None else groups
     units = np.unique(labels[part.index], return_inverse=True)[1].ravel()
     if units[-1:].size == 0 or units.max() == 0:
         what = "distinct row" if groups is None else "group"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import delayed
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -16,6 +16,7 @@ from esmlearn.study._candidates import Candidate, PipelineFactory
 from esmlearn.study._data import StudyData
 from esmlearn.study._metrics import classification_metrics, regression_metrics
 from esmlearn.study._settings import WorkFolder
+from esmlearn.utils._parallel import iterate_results
 
 _COST = {"network": 9, "forest": 8, "logistic": 5, "ridge": 1, "dummy": 0}
 
@@ -105,9 +106,9 @@ def evaluate_all(
     missing = [task for task in tasks if store.read(task.name) is None]
     # The slow ones first: no process idles at the end.
     missing.sort(key=lambda task: _COST.get(task.candidate.model, 2), reverse=True)
-    run = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     bar.update(len(tasks) - len(missing))
-    for _ in run(delayed(evaluate)(task, data, factory, store) for task in missing):
+    runs = (delayed(evaluate)(task, data, factory, store) for task in missing)
+    for _ in iterate_results(runs, n_jobs=n_jobs, ordered=False):
         bar.update(1)
     results = [store.read(task.name) for task in tasks]
     return [result for result in results if result is not None]
