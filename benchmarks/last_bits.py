@@ -1,8 +1,8 @@
 """How far the last bits of the features move predictions.
 
 Each model is fitted twice, on features and on the same features times ``1 + 1e-6 * normal``, with
-the same seed and a fixed number of epochs. Written is the root mean square of the difference between
-the two fits' predictions, in units of the target, over all rows.
+the same seed and a fixed number of epochs. Written is the root mean square of the difference
+between the two fits' predictions, in units of the target, over all rows.
 
     python benchmarks/last_bits.py --data topt.csv.gz
 """

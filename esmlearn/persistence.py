@@ -4,7 +4,8 @@ A saved file is a zip of three entries: ``model.skops`` (arrays and plain values
 ``metadata.json`` (versions, and which language model made the features) and ``sha256`` (a digest of
 both). Only types on an explicit list are built on load. The digest finds damage and careless edits;
 it is no signature, since whoever can write the file can write the digest: to be sure that a file
-is the one you saved, keep what `save` returns and pass it to `load`.
+is the one you saved, keep what `save` returns and pass it to `load`. Nothing in a file is compressed
+but sparse matrices, so that it does not unpack to more than its size.
 
 The weights of a language model are never stored, only their fingerprint: a saved model is a few
 megabytes, and predicts only with the very weights it was trained with.
@@ -12,11 +13,13 @@ megabytes, and predicts only with the very weights it was trained with.
 
 import copy
 import hashlib
+import io
 import json
 import logging
 import os
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,7 @@ from typing import Any
 from sklearn.base import clone
 
 from esmlearn._version import __version__
-from esmlearn.exceptions import CheckpointError, DataError
+from esmlearn.exceptions import CheckpointError, DataError, EsmlearnError
 from esmlearn.utils._optional import import_optional
 from esmlearn.utils._paths import atomic_write
 from esmlearn.utils._warn import warn
@@ -36,8 +39,15 @@ _log = logging.getLogger(__name__)
 _FORMAT = 1
 _ENTRIES = ("metadata.json", "model.skops", "sha256")
 _LIBRARIES = ("scikit-learn", "imbalanced-learn", "numpy", "torch")
-#: Far above any saved model, far below what would exhaust a machine.
-_MAX_BYTES = 4 << 30
+#: What the sparse matrices of a saved model may unpack to.
+_MAX_SPARSE = 1 << 30
+#: Settings of the machine that saved a model, and what they are on the one that loads it.
+_OF_THE_MACHINE: dict[str, Any] = {
+    "cache": "default",
+    "device": "auto",
+    "memory": None,
+    "n_jobs": None,
+}
 
 #: Types that `load` builds besides those that skops trusts by itself (scikit-learn's and NumPy's).
 TRUSTED_TYPES = frozenset(
@@ -121,8 +131,9 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> str:
     if unknown:
         raise DataError(
             f"The estimator holds objects of type {', '.join(unknown)}, which load would refuse; "
-            f"expected estimators of esmlearn, scikit-learn and imbalanced-learn. Save its parts, "
-            f"or load it with trusted={unknown!r} after writing it with skops yourself."
+            f"expected estimators of esmlearn, scikit-learn and imbalanced-learn. Save the steps "
+            f"before it, and a model of another library (LightGBM, XGBoost, CatBoost) in the "
+            f"format of that library."
         )
     about = json.dumps(_describe(bare), indent=1, sort_keys=True).encode()
     digest = _digest(about, model)
@@ -140,8 +151,12 @@ def load(
     model: str | os.PathLike[str] | None = None,
     trusted: Iterable[str] = (),
     check_weights: bool = True,
+    allow_download: bool = False,
 ) -> Any:
     """Load an estimator that `save` wrote.
+
+    Settings of the machine that saved it (`cache`, `device`, `memory`, `n_jobs`) are not taken
+    over; ``cache=None``, no cache, is.
 
     Parameters
     ----------
@@ -156,6 +171,8 @@ def load(
         name only types you trust.
     check_weights : bool, default=True
         Whether to make sure now that the language model's weights are those of training.
+    allow_download : bool, default=False
+        Whether a language model that is not on this machine may be fetched.
 
     Returns
     -------
@@ -165,9 +182,11 @@ def load(
     Raises
     ------
     DataError
-        If the file is no saved estimator, was changed, or holds a type that is not trusted.
+        If the file is no saved estimator, was changed, holds a type that is not trusted, or would
+        unpack to more than it may.
     CheckpointError
-        If the language model's weights are missing or others than in training.
+        If the language model's weights are missing, others than in training, or would have to be
+        fetched without `allow_download`.
 
     Warns
     -----
@@ -175,24 +194,31 @@ def load(
         If scikit-learn, imbalanced-learn, NumPy or torch have another major or minor version.
     """
     skops_io = _skops()
-    about, content = _read(Path(path), digest)
-    unknown = set(skops_io.get_untrusted_types(data=content)) - TRUSTED_TYPES - set(trusted)
-    if unknown:
-        raise DataError(
-            f"{path} holds objects of type {', '.join(sorted(unknown))}, which are not trusted; "
-            f"nothing was loaded. If you know them, pass trusted={sorted(unknown)!r}."
-        )
-    _warn_versions(path, about)
-    estimator = skops_io.loads(content, trusted=sorted(TRUSTED_TYPES | set(trusted)))
-    embedders = list(_embedders(estimator))
-    if model is not None:
-        if not embedders:
-            raise DataError(f"{path} holds no language-model embedder, but model was given.")
-        for embedder in embedders:
-            embedder.set_params(model=os.fspath(model))
-    if check_weights:
-        _check_weights(path, embedders, about)
-    return estimator
+    with _refusing_nonsense(path):
+        about, content = _read(Path(path), digest)
+        _check_sizes(path, content)
+        unknown = set(skops_io.get_untrusted_types(data=content)) - TRUSTED_TYPES - set(trusted)
+        if unknown:
+            raise DataError(
+                f"{path} holds objects of type {', '.join(sorted(unknown))}, which are not "
+                f"trusted; nothing was loaded. If you know them, pass trusted={sorted(unknown)!r}."
+            )
+        _warn_versions(path, about)
+        estimator = skops_io.loads(content, trusted=sorted(TRUSTED_TYPES | set(trusted)))
+        if not hasattr(estimator, "get_params"):
+            raise DataError(f"{path} holds a {type(estimator).__name__}; expected an estimator.")
+        _settle_here(estimator)
+        embedders = list(_embedders(estimator))
+        if model is not None:
+            if not embedders:
+                raise DataError(f"{path} holds no language-model embedder, but model was given.")
+            for embedder in embedders:
+                embedder.set_params(model=os.fspath(model))
+        if not allow_download:
+            _refuse_downloads(path, embedders)
+        if check_weights:
+            _check_weights(path, embedders, about)
+        return estimator
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -214,7 +240,8 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     DataError
         If the file is no saved estimator or was changed.
     """
-    return _read(Path(path), None)[0]
+    with _refusing_nonsense(path):
+        return _read(Path(path), None)[0]
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
@@ -288,11 +315,9 @@ def _bare_embedder(embedder: Any) -> Any:
     models = embedder.model
     single = isinstance(models, str | os.PathLike)
     names = os.fspath(models) if single else [os.fspath(m) for m in models]
-    cache = embedder.cache
-    kept = os.fspath(cache) if isinstance(cache, os.PathLike) else cache
-    return clone(embedder).set_params(
-        model=names, cache=kept if isinstance(kept, str | None) else "default"
-    )
+    bare = clone(embedder).set_params(model=names)
+    _settle_here(bare)
+    return bare
 
 
 def _is_estimator(value: Any) -> bool:
@@ -307,8 +332,8 @@ def _is_embedder(estimator: Any) -> bool:
     return "model" in vars(estimator) and hasattr(estimator, "fingerprint")
 
 
-def _embedders(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
-    """Yield each embedder once, also those inside meta-estimators, in an order that is kept."""
+def _estimators(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
+    """Yield each estimator once, also those inside meta-estimators, in an order that is kept."""
     seen = set() if seen is None else seen
     if isinstance(value, list | tuple):
         parts = list(value)
@@ -316,15 +341,23 @@ def _embedders(value: Any, seen: set[int] | None = None) -> Iterator[Any]:
         parts = [value[k] for k in sorted(value, key=str)]
     elif not _is_estimator(value) or id(value) in seen:
         return
-    elif _is_embedder(value):
+    else:
         seen.add(id(value))
         yield value
-        return
-    else:
-        parts = [v for _, v in sorted(vars(value).items())]
-        seen.add(id(value))
+        parts = [] if _is_embedder(value) else [v for _, v in sorted(vars(value).items())]
     for part in parts:
-        yield from _embedders(part, seen)
+        yield from _estimators(part, seen)
+
+
+def _embedders(value: Any) -> Iterator[Any]:
+    return filter(_is_embedder, _estimators(value))
+
+
+def _settle_here(estimator: Any) -> None:
+    """Forget the settings of the machine that an estimator was saved on."""
+    for part in _estimators(estimator):
+        own = vars(part)
+        own.update({k: v for k, v in _OF_THE_MACHINE.items() if own.get(k) is not None})
 
 
 def _describe(estimator: Any) -> dict[str, Any]:
@@ -342,23 +375,32 @@ def _describe(estimator: Any) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def _refusing_nonsense(path: Any) -> Iterator[None]:
+    """Turn whatever a file that no `save` wrote runs into, in any library, into one error."""
+    try:
+        yield
+    except EsmlearnError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{path} is no intact saved model ({type(error).__name__}: {error}); save it again."
+        ) from error
+
+
 def _read(path: Path, digest: str | None) -> tuple[dict[str, Any], bytes]:
-    """Return metadata and model of an intact file."""
+    """Return metadata and model of an intact file; only the digest is looked at before."""
     if not path.is_file():
         raise DataError(f"There is no file {path}; check the path.")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if sorted(names) != sorted(_ENTRIES):
-                raise DataError(
-                    f"{path} holds {', '.join(names) or 'nothing'}; expected "
-                    f"{', '.join(_ENTRIES)}. It was not written by esmlearn.persistence.save."
-                )
-            if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
-                raise DataError(f"{path} would unpack to more than {_MAX_BYTES >> 30} GiB.")
-            about, model, written = (archive.read(name) for name in _ENTRIES)
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
-        raise DataError(f"{path} is no intact saved model ({error}); save it again.") from error
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if sorted(names) != sorted(_ENTRIES):
+            raise DataError(
+                f"{path} holds {', '.join(names[:9]) or 'nothing'}; expected "
+                f"{', '.join(_ENTRIES)}. It was not written by esmlearn.persistence.save."
+            )
+        _refuse_packed(path, archive, path.stat().st_size)
+        about, model, written = (archive.read(name) for name in _ENTRIES)
     found, expected = _digest(about, model), digest or written.decode("ascii", "replace")
     if found != expected or found.encode() != written:
         raise DataError(
@@ -372,6 +414,50 @@ def _read(path: Path, digest: str | None) -> tuple[dict[str, Any], bytes]:
             f"Install esmlearn {described['versions']['esmlearn']}."
         )
     return described, model
+
+
+def _refuse_packed(path: Any, archive: zipfile.ZipFile, size: int) -> None:
+    """Refuse an archive that could unpack to more than its size."""
+    entries = archive.infolist()
+    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    if not stored or sum(entry.file_size for entry in entries) > size:
+        raise DataError(
+            f"{path} would unpack to more than its size; it was not written by "
+            f"esmlearn.persistence.save, which compresses nothing. Nothing was loaded."
+        )
+
+
+def _check_sizes(path: Any, content: bytes) -> None:
+    """Refuse a model whose arrays would take much more memory than the file."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        _refuse_packed(path, archive, len(content))
+        unpacked = 0
+        for name in archive.namelist():
+            if name.endswith(".npz"):
+                with zipfile.ZipFile(io.BytesIO(archive.read(name))) as sparse:
+                    unpacked += sum(entry.file_size for entry in sparse.infolist())
+        schema = json.loads(archive.read("schema.json"))
+    if unpacked > _MAX_SPARSE:
+        raise DataError(
+            f"{path} holds sparse matrices of {unpacked:,} bytes; expected at most "
+            f"{_MAX_SPARSE:,}. Nothing was loaded."
+        )
+    _refuse_copies(path, schema)
+
+
+def _refuse_copies(path: Any, schema: Any) -> None:
+    """Refuse a model that reads one array again and again under other names."""
+    names: dict[Any, Any] = {}
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if isinstance(node.get("file"), str):
+                if names.setdefault(node["file"], node.get("__id__")) != node.get("__id__"):
+                    raise DataError(f"{path} holds one array under several names; save it again.")
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
 
 
 def _warn_versions(path: Any, about: dict[str, Any]) -> None:
@@ -390,6 +476,21 @@ def _warn_versions(path: Any, about: dict[str, Any]) -> None:
             f"{path} was saved with {versions}: predictions may differ. To be sure: python -m pip "
             f"install {wanted}",
         )
+
+
+def _refuse_downloads(path: Any, embedders: list[Any]) -> None:
+    """Refuse a model whose language model would have to be fetched."""
+    from esmlearn.embedding._models.families import is_here
+
+    for embedder in embedders:
+        models = embedder.model
+        for name in [models] if isinstance(models, str | os.PathLike) else models:
+            if not is_here(name):
+                raise CheckpointError(
+                    f"{path} needs the language model {name}, which is not on this machine. If you "
+                    f"trust the file, pass allow_download=True (on the command line "
+                    f"--allow-download) to fetch it; or pass the place of its weights as model=."
+                )
 
 
 def _check_weights(path: Any, embedders: list[Any], about: dict[str, Any]) -> None:

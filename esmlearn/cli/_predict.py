@@ -1,6 +1,7 @@
 """``esmlearn predict``."""
 
 import argparse
+from typing import Any
 
 import pandas as pd
 
@@ -13,6 +14,7 @@ from esmlearn.cli._common import (
     table_path,
     write_or_print,
 )
+from esmlearn.exceptions import DataError, EsmlearnError
 
 
 def add_commands(commands: Commands) -> None:
@@ -24,6 +26,11 @@ def add_commands(commands: Commands) -> None:
     add_input(parser, target=False)
     parser.add_argument("--model", default=None, help="where the language model's weights are")
     parser.add_argument("--digest", default=None, help="refuse any other model than this one")
+    parser.add_argument(
+        "--allow-download",
+        action="store_true",
+        help="fetch the language model if it is not on this machine",
+    )
     parser.set_defaults(run=run)
 
 
@@ -32,14 +39,30 @@ def run(args: argparse.Namespace) -> int:
     from esmlearn.persistence import load
 
     proteins = read_input(args)
-    model = load(args.saved, digest=args.digest, model=args.model)
-    table = pd.DataFrame({"id": proteins.ids, "prediction": model.predict(proteins.sequences)})
-    if hasattr(model, "predict_proba"):
-        scores = model.predict_proba(proteins.sequences)
-        for column, label in enumerate(model.classes_):
-            table[f"p({label})"] = scores[:, column]
+    model = load(
+        args.saved, digest=args.digest, model=args.model, allow_download=args.allow_download
+    )
+    try:
+        table = _predict(model, proteins)
+    except EsmlearnError:
+        raise
+    except Exception as error:  # of a file that was made by hand, or of another version
+        raise DataError(
+            f"The model {args.saved} cannot predict ({type(error).__name__}: {error}); expected one "
+            f"that this version of esmlearn saved after fitting."
+        ) from error
     if args.json:
         show(args, {"predictions": table.to_dict("records")}, "")
     if args.output or not args.json:
         write_or_print(args, table)
     return 0
+
+
+def _predict(model: Any, proteins: Any) -> pd.DataFrame:
+    """Return ids and predictions, and probabilities where the model has any."""
+    table = pd.DataFrame({"id": proteins.ids, "prediction": model.predict(proteins.sequences)})
+    if hasattr(model, "predict_proba"):
+        scores = model.predict_proba(proteins.sequences)
+        for column, label in enumerate(model.classes_):
+            table[f"p({label})"] = scores[:, column]
+    return table

@@ -1,9 +1,13 @@
+import io
+import json
+import random
 import subprocess
 import sys
 import zipfile
 
 import numpy as np
 import pytest
+import skops.io
 from imblearn.pipeline import make_pipeline
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
@@ -14,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from skops.io._utils import get_module
 
 from esmlearn import persistence
+from esmlearn.cli import main
 from esmlearn.embedding import ESMEmbedder, write_untrained_checkpoint
 from esmlearn.exceptions import CheckpointError, DataError
 from esmlearn.model_selection import CDHitGroupSplitter
@@ -287,3 +292,160 @@ def test_embedders_inside_meta_estimators_are_found(name, tmp_path, checkpoint, 
     with pytest.raises(CheckpointError, match="with the fingerprint"):
         load(tmp_path / "model", model=other)
     assert np.array_equal(estimator.predict(X), expected)
+
+
+# Files made by hand ------------------------------------------------------------------------------
+
+
+def _forge(path, *, about=None, schema=None, model=None):
+    """Write a file whose digest is right, with another description or another content."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    if about is not None:
+        entries["metadata.json"] = about
+    if schema is not None:
+        model = _repacked(entries["model.skops"], {"schema.json": schema})
+    if model is not None:
+        entries["model.skops"] = model
+    digest = persistence._digest(entries["metadata.json"], entries["model.skops"])
+    entries["sha256"] = digest.encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+
+
+def _repacked(model, changes, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(io.BytesIO(model)) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()} | changes
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", compression) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def _content(path):
+    with zipfile.ZipFile(path) as archive:
+        return archive.read("model.skops")
+
+
+def _schema(path):
+    with zipfile.ZipFile(io.BytesIO(_content(path))) as archive:
+        return json.loads(archive.read("schema.json"))
+
+
+def test_a_forged_file_is_read_like_any_other(saved, targets):
+    model, path, _ = saved
+    _forge(path, schema=json.dumps(_schema(path)).encode())
+    assert np.array_equal(load(path).predict(targets[0]), model.predict(targets[0]))
+
+
+@pytest.mark.parametrize(
+    "about",
+    [b"", b"{", b"[]", b"null", b"{}", b'{"format": 1}', b'{"format": [1]}', b"\xff", b"[" * 10_000]
+    + [b'{"format": 1, "versions": {}, "embedders": []}']
+    + [b'{"format": 1, "versions": [], "embedders": {}}'],
+)
+def test_a_description_that_is_none_is_refused(saved, about):
+    _, path, _ = saved
+    _forge(path, about=about)
+    with pytest.raises(DataError, match="is no intact saved model|has format"):
+        load(path)
+
+
+@pytest.mark.parametrize("what", ["deflated", "sparse", "copies", "overlapping"])
+def test_what_unpacks_to_more_than_the_file_is_refused(saved, what, monkeypatch):
+    _, path, _ = saved
+    content, schema = _content(path), _schema(path)
+    zeros = io.BytesIO()
+    np.save(zeros, np.zeros(4_000_000))
+    if what == "deflated":
+        content = _repacked(content, {"bomb.npy": zeros.getvalue()}, zipfile.ZIP_DEFLATED)
+    elif what == "sparse":
+        inner = io.BytesIO()
+        with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("data.npy", zeros.getvalue())
+        monkeypatch.setattr(persistence, "_MAX_SPARSE", 16_000_000)
+        content = _repacked(content, {"bomb.npz": inner.getvalue()})
+    elif what == "copies":
+        copies = [{"file": "1.npy", "__id__": i} for i in range(100)]
+        content = _repacked(content, {"schema.json": json.dumps([schema, copies]).encode()})
+    else:
+        content = content.replace(b"schema.json", b"schema.jso_")
+    _forge(path, model=content)
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(
+        DataError, match=r"would unpack|sparse matrices of|one array under|no intact"
+    ):
+        load(path)
+
+
+def _nodes(value):
+    """Return every dict and list of a tree."""
+    found = [value] if isinstance(value, dict | list) else []
+    for child in value.values() if isinstance(value, dict) else value if found else []:
+        found += _nodes(child)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_broken_model_is_one_clear_error(saved, seed, families, capsys):
+    _, path, _ = saved
+    rng = random.Random(seed)
+    schema = _schema(path)
+    node = rng.choice([node for node in _nodes(schema) if node])
+    key = rng.choice(list(node) if isinstance(node, dict) else range(len(node)))
+    junk = [None, -1, "x", [], {}, 1e300, "nan", True, "builtins", [[]], "999999.npy"]
+    if isinstance(node, dict) and rng.random() < 0.3:
+        del node[key]
+    else:
+        node[key] = rng.choice(junk)
+    _forge(path, schema=json.dumps(schema).encode())
+    fasta = path.with_suffix(".fasta")
+    fasta.write_text("".join(f">P{i}\n{s}\n" for i, s in enumerate(families[0][:5])))
+    assert main(["predict", str(path), str(fasta), "-q"]) in (0, 2)
+
+
+def test_what_is_no_estimator_is_refused(saved):
+    _, path, _ = saved
+    _forge(path, model=skops.io.dumps({"a": 1}))
+    with pytest.raises(DataError, match="holds a dict; expected an estimator"):
+        load(path)
+
+
+def test_settings_of_another_machine_are_not_taken_over(saved, tmp_path, monkeypatch):
+    model, path, _ = saved
+    model.set_params(embed__cache=str(tmp_path / "theirs"), embed__n_jobs=7, memory="/theirs")
+    monkeypatch.setattr(persistence, "_settle_here", lambda estimator: None)
+    save(model, path)  # as a stranger would
+    monkeypatch.undo()
+    again = load(path)
+    embedder = again.named_steps["embed"]
+    assert (embedder.cache, embedder.n_jobs, embedder.device) == ("default", None, "auto")
+    assert again.memory is None
+    save(model.set_params(embed__cache=None), path)
+    assert load(path).named_steps["embed"].cache is None
+
+
+@pytest.mark.parametrize("check_weights", [True, False])
+def test_no_language_model_is_fetched_without_leave(
+    saved, checkpoint, tmp_path, monkeypatch, check_weights
+):
+    model, path, _ = saved
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path / "hub"))
+    hub = tmp_path / "hub" / "checkpoints" / "esm2_t6_8M_UR50D.pt"
+    hub.parent.mkdir(parents=True)
+    hub.write_bytes(checkpoint.read_bytes())
+    save(model.set_params(embed__model="esm2_t6_8M_UR50D"), path)
+    load(path, check_weights=check_weights)
+    hub.unlink()
+    fetched = []
+    monkeypatch.setattr(
+        "torch.hub.download_url_to_file",
+        lambda url, place, **_: fetched.append(url) or hub.write_bytes(checkpoint.read_bytes()),
+    )
+    with pytest.raises(CheckpointError, match="allow_download=True"):
+        load(path, check_weights=check_weights)
+    assert not fetched
+    load(path, allow_download=True)
+    assert len(fetched) == 1

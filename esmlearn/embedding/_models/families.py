@@ -237,14 +237,21 @@ def identify(source: Source) -> Identity:
     return _identify(key, source.family.name, source.path, cache_directory("embeddings"))
 
 
+def is_here(model: str | os.PathLike[str]) -> bool:
+    """Tell whether a model can be had without fetching it; true of every path."""
+    known = known_model(model)
+    if known is None:
+        return True
+    place = families()[known.family].place(known.name)
+    return place is not None and place.is_file()
+
+
 def describe_without_fetching(model: str | os.PathLike[str]) -> ModelInfo:
     """Return the description of a checkpoint or, where it is not there yet, of its name."""
     known = known_model(model)
-    if known is not None:
-        place = families()[known.family].place(known.name)
-        if place is None or not place.is_file():
-            return known
-    return identify(resolve_model(model)).info
+    return (
+        known if known is not None and not is_here(model) else identify(resolve_model(model)).info
+    )
 
 
 @lru_cache(maxsize=32)
