@@ -4,8 +4,8 @@ A saved file is a zip of three entries: ``model.skops`` (arrays and plain values
 ``metadata.json`` (versions, and which language model made the features) and ``sha256`` (a digest of
 both). Only types on an explicit list are built on load. The digest finds damage and careless edits;
 it is no signature, since whoever can write the file can write the digest: to be sure that a file
-is the one you saved, keep what `save` returns and pass it to `load`. Nothing in a file is compressed
-but sparse matrices, so that it does not unpack to more than its size.
+is the one you saved, keep what `save` returns and pass it to `load`. Nothing in a file is
+compressed but sparse matrices, so that it does not unpack to more than its size.
 
 The weights of a language model are never stored, only their fingerprint: a saved model is a few
 megabytes, and predicts only with the very weights it was trained with.
@@ -452,9 +452,9 @@ def _refuse_copies(path: Any, schema: Any) -> None:
     while waiting:
         node = waiting.pop()
         if isinstance(node, dict):
-            if isinstance(node.get("file"), str):
-                if names.setdefault(node["file"], node.get("__id__")) != node.get("__id__"):
-                    raise DataError(f"{path} holds one array under several names; save it again.")
+            file, name = node.get("file"), node.get("__id__")
+            if isinstance(file, str) and names.setdefault(file, name) != name:
+                raise DataError(f"{path} holds one array under several names; save it again.")
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)

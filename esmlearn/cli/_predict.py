@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
         raise
     except Exception as error:  # of a file that was made by hand, or of another version
         raise DataError(
-            f"The model {args.saved} cannot predict ({type(error).__name__}: {error}); expected one "
-            f"that this version of esmlearn saved after fitting."
+            f"The model {args.saved} cannot predict ({type(error).__name__}: {error}); expected "
+            f"one that this version of esmlearn saved after fitting."
         ) from error
     if args.json:
         show(args, {"predictions": table.to_dict("records")}, "")

@@ -342,14 +342,17 @@ def test_a_forged_file_is_read_like_any_other(saved, targets):
 
 @pytest.mark.parametrize(
     "about",
-    [b"", b"{", b"[]", b"null", b"{}", b'{"format": 1}', b'{"format": [1]}', b"\xff", b"[" * 10_000]
-    + [b'{"format": 1, "versions": {}, "embedders": []}']
-    + [b'{"format": 1, "versions": [], "embedders": {}}'],
+    [
+        *[b"", b"{", b"[]", b"null", b"{}", b'{"format": 1}', b'{"format": [1]}', b"\xff"],
+        b"[" * 10_000,
+        b'{"format": 1, "versions": {}, "embedders": []}',
+        b'{"format": 1, "versions": [], "embedders": {}}',
+    ],
 )
 def test_a_description_that_is_none_is_refused(saved, about):
     _, path, _ = saved
     _forge(path, about=about)
-    with pytest.raises(DataError, match="is no intact saved model|has format"):
+    with pytest.raises(DataError, match=r"is no intact saved model|has format"):
         load(path)
 
 

@@ -20,6 +20,7 @@ from esmlearn.embedding._inference.batches import plan_batches
 from esmlearn.embedding._inference.workers import run_shards
 from esmlearn.embedding._models.settings import Settings
 from esmlearn.embedding._request import Request
+from esmlearn.exceptions import EngineError
 from esmlearn.utils._progress import progress_bar
 
 logger = logging.getLogger(__name__)
@@ -125,6 +126,7 @@ class Job:
         results = run_shards(partial(embed_shard, self.settings), shards, n_jobs=self.n_jobs)
         for batch, result in _one_behind(results):
             for index, vector in zip(batch, result, strict=True):
+                self._refuse_not_finite(vector, request.sequences[index])
                 vectors[index] = vector
             digests = [request.digests[i] for i in batch]
             if self.cache is not None:
@@ -134,6 +136,15 @@ class Job:
             computed.update(batch)
             bar.update(sum(len(request.sequences[i]) for i in batch))
         return computed
+
+    def _refuse_not_finite(self, vector: np.ndarray, sequence: str) -> None:
+        """Raise an error instead of giving out, or storing, what is no number."""
+        if not np.isfinite(vector).all():
+            raise EngineError(
+                f"{self.description['name']} gives NaN or infinity for the sequence "
+                f"{sequence[:30]!r} of {len(sequence)} residues; expected finite numbers. "
+                f"precision={self.settings.precision!r} may overflow: use 'float32' or 'bfloat16'."
+            )
 
     def _batches(
         self, request: Request, missing: Sequence[int], locks: "_PartLocks"

@@ -4,10 +4,10 @@ The only file that imports fair-esm; it supplies the alphabet and the address of
 """
 
 import argparse
-import pickle
 import re
 import threading
 import urllib.error
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -129,23 +129,34 @@ def _load_file(path: Path) -> dict[str, Any]:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read arguments and (mapped) tensors of a checkpoint in one of fair-esm's formats."""
+    """Read arguments and (mapped) tensors of a checkpoint in one of fair-esm's formats.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read, or lacks a tensor of the network that its arguments describe, or
+        has one of another shape.
+    """
     try:
         content = _load_file(path)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # torch answers damage with errors of a dozen types
         reason = str(error).strip().split("\n")[0]
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}: {reason}). It may be "
             f"damaged or cut short: fetch it again."
         ) from error
-    if not isinstance(content, dict) or "model" not in content:
+    if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise CheckpointError(f"{path} holds no `model`; expected a checkpoint of fair-esm.")
-    tensors = {_PREFIX.sub("", key): value for key, value in content["model"].items()}
-    arguments = _arguments(content, path)
     try:
+        tensors = {_PREFIX.sub("", key): value for key, value in content["model"].items()}
+        arguments = _arguments(content, path)
         info = _describe(path, arguments, tensors)
-    except (AttributeError, KeyError) as error:
-        raise CheckpointError(f"{path} is no ESM checkpoint: {error} is missing.") from error
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} is no ESM checkpoint: its arguments or tensors are not those of fair-esm "
+            f"({error} is missing or of another kind)."
+        ) from error
+    _check_tensors(path, info, tensors)
     dropout = bool(getattr(arguments, "token_dropout", False))
     return Checkpoint(info=info, path=path, token_dropout=dropout, tensors=tensors)
 
@@ -171,6 +182,78 @@ def _describe(path: Path, arguments: SimpleNamespace, tensors: dict[str, Any]) -
     else:
         raise KeyError("a position embedding")
     width = tensors["embed_tokens.weight"].shape[1]
-    return describe_architecture(
-        path.stem, architecture, arguments.layers, width, arguments.attention_heads
-    )
+    layers, heads = arguments.layers, arguments.attention_heads
+    # Not more layers than tensors: the names of a billion would fill the memory.
+    if not (_is_number(layers, len(tensors)) and _is_number(heads, width) and width % heads == 0):
+        raise CheckpointError(
+            f"{path} says that it has {layers!r} layers and {heads!r} attention heads; expected "
+            f"whole numbers that go with its {len(tensors)} tensors of width {width}."
+        )
+    return describe_architecture(path.stem, architecture, layers, width, heads)
+
+
+def _is_number(value: Any, most: int) -> bool:
+    return isinstance(value, int) and 1 <= value <= most
+
+
+def _check_tensors(path: Path, info: ModelInfo, tensors: dict[str, Any]) -> None:
+    """Make sure that every tensor of the network is there, in its shape."""
+    import torch
+
+    for name, shape, is_optional in _shapes(info, tensors):
+        tensor = tensors.get(name)
+        if tensor is None and is_optional:
+            continue
+        found: Any = type(tensor).__name__
+        if isinstance(tensor, torch.Tensor):
+            is_plain = tensor.layout == torch.strided and tensor.is_floating_point()
+            found = tuple(tensor.shape) if is_plain else f"{tensor.dtype} ({tensor.layout})"
+        if found != shape:
+            told = "is missing" if tensor is None else f"has the shape {found}"
+            raise CheckpointError(
+                f"{path}: the tensor {name} {told}; expected floating-point numbers of shape "
+                f"{shape}. The file may be damaged: fetch it again."
+            )
+
+
+def _shapes(
+    info: ModelInfo, tensors: dict[str, Any]
+) -> Iterator[tuple[str, tuple[int, ...], bool]]:
+    """Yield the network's tensors, their shapes, and whether they may be missing."""
+    width, tokens = info.width, len(alphabet(info.architecture).index)
+    wide = len(tensors["layers.0.fc1.bias"]) if "layers.0.fc1.bias" in tensors else 4 * width
+    yield "embed_tokens.weight", (tokens, width), False
+    if info.architecture in ("esm1b", "esm1v"):
+        yield "embed_positions.weight", (len(tensors["embed_positions.weight"]), width), False
+    for norm in ("emb_layer_norm_before", "emb_layer_norm_after"):
+        for part in ("weight", "bias"):
+            yield f"{norm}.{part}", (width,), f"{norm}.weight" not in tensors
+    for layer in range(info.n_layers):
+        prefix = f"layers.{layer}."
+        linear = {f"self_attn.{x}_proj": (width, width) for x in ("q", "k", "v", "out")}
+        linear |= {"fc1": (wide, width), "fc2": (width, wide)}
+        for name, shape in linear.items():
+            yield f"{prefix}{name}.weight", shape, False
+            yield f"{prefix}{name}.bias", shape[:1], False
+        for norm in ("self_attn_layer_norm", "final_layer_norm"):
+            yield f"{prefix}{norm}.weight", (width,), False
+            yield f"{prefix}{norm}.bias", (width,), False
+        for name in ("bias_k", "bias_v"):
+            optional = f"{prefix}self_attn.bias_k" not in tensors
+            yield f"{prefix}self_attn.{name}", (1, 1, width), optional
+    if info.architecture == "esm2":
+        yield "layers.0.self_attn.rot_emb.inv_freq", (width // info.n_heads // 2,), False
+
+
+def check_finite_weights(checkpoint: Checkpoint) -> None:
+    """Raise a CheckpointError if a weight is NaN or infinite; this reads all of them."""
+    import torch
+
+    for name, tensor in checkpoint.tensors.items():
+        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
+            continue
+        if tensor.numel() and not torch.isfinite(torch.stack(torch.aminmax(tensor))).all():
+            raise CheckpointError(
+                f"{checkpoint.path}: the tensor {name} holds NaN or infinity; expected finite "
+                f"numbers. The file may be damaged, or its training diverged: fetch it again."
+            )

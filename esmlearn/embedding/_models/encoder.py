@@ -21,6 +21,7 @@ from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_att
 
 from esmlearn.embedding._models.checkpoint import Checkpoint, alphabet
 from esmlearn.embedding._models.settings import BFLOAT16_BUT_SCORES
+from esmlearn.exceptions import CheckpointError
 
 # What the products are computed in, and what the scores of attention and their projections are.
 _DTYPES = {
@@ -202,6 +203,11 @@ class ESMEncoder:
     # Loading ---------------------------------------------------------------------------------
 
     def _float(self, name: str) -> Tensor:
+        if name not in self._tensors:  # a head, which embeddings do not need
+            raise CheckpointError(
+                f"The checkpoint of {self.info.name} has no tensor {name}; expected the head of "
+                f"the language model. Take a checkpoint that fair-esm released."
+            )
         return self._tensors[name].to(self.device, torch.float32)
 
     def _norm(self, name: str) -> Norm | None:

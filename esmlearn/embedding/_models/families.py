@@ -23,6 +23,7 @@ from esmlearn.embedding._models.catalog import (
     describe_architecture,
 )
 from esmlearn.embedding._models.checkpoint import (
+    check_finite_weights,
     checkpoint_place,
     fetch_checkpoint,
     read_checkpoint,
@@ -35,10 +36,18 @@ def _names(path: Path) -> bytes:
     """Return the part of a checkpoint that names its tensors, without importing torch."""
     try:
         with zipfile.ZipFile(path) as archive:
-            name = next(n for n in archive.namelist() if n.endswith("/data.pkl"))
-            return archive.read(name)
-    except (zipfile.BadZipFile, StopIteration, OSError):
-        with open(path, "rb") as file:  # from before torch 1.6
+            entry = next(e for e in archive.infolist() if e.filename.endswith("/data.pkl"))
+            # torch compresses nothing, and what is packed may unpack to anything
+            return archive.read(entry) if entry.compress_type == zipfile.ZIP_STORED else b""
+    except (
+        zipfile.BadZipFile,
+        StopIteration,
+        OSError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+    ):
+        with open(path, "rb") as file:  # from before torch 1.6, or damaged
             return file.read(1 << 20)
 
 
@@ -70,7 +79,9 @@ class ESMFamily(Family):
         """Return the packed encoder with the file's weights."""
         from esmlearn.embedding._models.encoder import ESMEncoder  # imports torch
 
-        return ESMEncoder(read_checkpoint(path), device=device, precision=precision)
+        checkpoint = read_checkpoint(path)
+        check_finite_weights(checkpoint)
+        return ESMEncoder(checkpoint, device=device, precision=precision)
 
 
 _MODEL_CARD = "docs/model_card_esmlearn_mini_v3.md"
