@@ -480,17 +480,13 @@ def _warn_versions(path: Any, about: dict[str, Any]) -> None:
 
 def _refuse_downloads(path: Any, embedders: list[Any]) -> None:
     """Refuse a model whose language model would have to be fetched."""
-    from esmlearn.embedding._models.families import is_here
-
     for embedder in embedders:
-        models = embedder.model
-        for name in [models] if isinstance(models, str | os.PathLike) else models:
-            if not is_here(name):
-                raise CheckpointError(
-                    f"{path} needs the language model {name}, which is not on this machine. If you "
-                    f"trust the file, pass allow_download=True (on the command line "
-                    f"--allow-download) to fetch it; or pass the place of its weights as model=."
-                )
+        for name in embedder.missing_models():
+            raise CheckpointError(
+                f"{path} needs the language model {name}, which is not on this machine. If you "
+                f"trust the file, pass allow_download=True (on the command line --allow-download) "
+                f"to fetch it; or pass the place of its weights as model=."
+            )
 
 
 def _check_weights(path: Any, embedders: list[Any], about: dict[str, Any]) -> None:

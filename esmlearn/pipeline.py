@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from imblearn.pipeline import Pipeline as _ImblearnPipeline
 from sklearn.base import _fit_context
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import _name_estimators
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils._user_interface import _print_elapsed_time
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled
-from sklearn.utils.validation import _check_method_params
+from sklearn.utils.validation import _check_method_params, _num_samples
 
 from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.utils._sequences import is_sequence_like
@@ -77,7 +78,9 @@ class Pipeline(_ImblearnPipeline):
     ``y_val`` (esmlearn's networks, scikit-learn's histogram gradient boosting) or ``eval_set``
     (XGBoost, LightGBM, CatBoost), or a skorch net, whose ``train_split`` is set for the fit.
     Metadata with one value per row, such as ``sample_weight``, is cut to the training rows; where
-    the final step takes ``sample_weight_val`` it gets the rest.
+    the final step takes ``sample_weight_val`` it gets the rest. A step behind a sampler cannot be
+    given any. XGBoost and LightGBM stop early only with ``early_stopping_rounds`` (LightGBM:
+    ``early_stopping_round``); without, a warning says that they did not.
 
     Examples
     --------
@@ -122,6 +125,25 @@ class Pipeline(_ImblearnPipeline):
         super().__init__(steps, transform_input=transform_input, memory=memory, verbose=verbose)
         self.validation = validation
 
+    def _refuse_metadata_behind_sampler(self, X: Any, params: dict[str, Any]) -> None:
+        """Refuse values per row for steps that get other rows."""
+        if not params:
+            return
+        n_rows, sampler = _num_samples(X), None
+        routed = self._check_method_params("fit", params)
+        for name, step in self.steps:
+            if sampler is not None:
+                for key, value in routed[name].get("fit", {}).items():
+                    if np.ndim(value) > 0 and len(value) == n_rows and not key.endswith("_val"):
+                        raise DataError(
+                            f"{key} for the step {name!r} has one value per row of X, but the "
+                            f"sampler {sampler!r} before it resamples the rows; expected none. "
+                            f"Leave out the sampler, or {key}: DenseWeightRegressor weights rows "
+                            f"by their target instead of resampling them."
+                        )
+            if hasattr(step, "fit_resample"):
+                sampler = name
+
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> "Pipeline":
         """Fit all steps on the training rows, the last one with the validation part.
@@ -144,13 +166,14 @@ class Pipeline(_ImblearnPipeline):
         ------
         DataError
             If the rows cannot be split: a fraction for X that is not sequences, or a splitter
-            whose parts are empty or overlap.
+            whose parts are empty or overlap. If a step behind a sampler is given one value per row.
         TypeError
             If the final step cannot take a validation part.
         """
         for name in ("train_indices_", "validation_indices_"):
             self.__dict__.pop(name, None)
         if self.validation is None:
+            self._refuse_metadata_behind_sampler(X, params)
             super().fit(X, y, **params)
             return self
         if self.transform_input is not None and not _routing_enabled():
@@ -162,6 +185,7 @@ class Pipeline(_ImblearnPipeline):
         hand_over = _hand_over_to(self._final_estimator)
         X, y = indexable(X, y)
         params, split_params = self._route_split(params)
+        self._refuse_metadata_behind_sampler(X, params)
         train, held = self._draw_validation(X, y, split_params)
         X_train, y_train, fit_params = self._fit_on(X, y, params, train)
         X_val, fit_params_val = self._transform_held(X, params, held)
@@ -309,10 +333,14 @@ def _hand_over_to(final: Any) -> Callable[[_LastFit], None]:
         return partial(_fit_with_validation, final)
     if hasattr(final, "fit") and _accepts(final, "eval_set"):
         return partial(_fit_with_eval_set, final)
+    remedy = "Set validation=None: every row is then trained on."
+    if isinstance(final, TransformedTargetRegressor):
+        remedy = (
+            "Wrap the whole pipeline: TransformedTargetRegressor(Pipeline(..., validation=...))."
+        )
     raise TypeError(
         f"the final step {final!r} cannot take a validation part; expected a fit with the "
-        f"parameters X_val and y_val, or eval_set, or a skorch net. Set validation=None: every row "
-        f"is then trained on."
+        f"parameters X_val and y_val, or eval_set, or a skorch net. {remedy}"
     )
 
 
@@ -330,7 +358,29 @@ def _fit_with_validation(final: Any, fit: _LastFit) -> None:
 
 
 def _fit_with_eval_set(final: Any, fit: _LastFit) -> None:
-    final.fit(fit.X, fit.y, eval_set=[(fit.X_val, fit.y_val)], **fit.params)
+    params = dict(fit.params)
+    if _accepts(final, "eval_X", "eval_y"):  # LightGBM, which calls eval_set deprecated
+        params |= {"eval_X": fit.X_val, "eval_y": fit.y_val}
+    else:
+        params |= {"eval_set": [(fit.X_val, fit.y_val)]}
+    verbose = signature(final.fit).parameters.get("verbose")
+    if verbose is not None and verbose.default is True:  # XGBoost prints a line per round
+        params.setdefault("verbose", False)
+    final.fit(fit.X, fit.y, **params)
+    if not _chose_rounds(final):
+        warn(
+            f"{type(final).__name__} did not stop by the validation part, which it was given in "
+            f"vain. Set early_stopping_rounds=50 on it (early_stopping_round for LightGBM), or "
+            f"validation=None to train on every row.",
+        )
+
+
+def _chose_rounds(final: Any) -> bool:
+    """Return whether a boosting model used its validation part; others are believed."""
+    libraries = {base.__module__.partition(".")[0] for base in type(final).__mro__}
+    if "lightgbm" in libraries:
+        return bool(final.best_iteration_)
+    return "xgboost" not in libraries or hasattr(final, "best_iteration")
 
 
 def _fit_skorch(final: Any, fit: _LastFit) -> None:

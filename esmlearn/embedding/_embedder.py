@@ -24,6 +24,7 @@ from esmlearn.embedding._models.families import (
     Source,
     describe_without_fetching,
     identify,
+    is_here,
     resolve_model,
 )
 from esmlearn.embedding._models.settings import Settings
@@ -239,6 +240,16 @@ class ESMEmbedder(TransformerMixin, BaseEstimator):
             return models[0].fingerprint
         names = [self.ensemble, *(model.fingerprint for model in models)]
         return blake2b("|".join(names).encode(), digest_size=16).hexdigest()
+
+    def missing_models(self) -> list[str]:
+        """Return the names of models that are not on this machine and would be fetched.
+
+        Returns
+        -------
+        names : list of str
+            Empty if all are here; paths of checkpoints are taken to be.
+        """
+        return [os.fspath(model) for model in _models_of(self) if not is_here(model)]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns; no model is fetched for it.

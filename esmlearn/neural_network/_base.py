@@ -85,6 +85,9 @@ def _check_betas(betas: Any) -> tuple[float, float]:
 class BaseMLP(BaseEstimator, metaclass=ABCMeta):
     """Multi-layer perceptron; subclasses say what the targets are."""
 
+    # With metadata routing, groups that a splitter asks for do not come here without being asked.
+    __metadata_request__fit = {"groups": False}
+
     _parameter_constraints: dict[str, list[Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],

@@ -131,6 +131,9 @@ class RegionOverSampler(BaseOverSampler):
     1              10       20      20   SMOTE
     """
 
+    # With metadata routing, groups that a splitter asks for do not come here without being asked.
+    __metadata_request__fit_resample = {"groups": False}
+
     _parameter_constraints: dict = {
         **BaseOverSampler._parameter_constraints,
         "sampler": [StrOptions(set(SAMPLERS)), HasMethods(["fit_resample", "set_params"]), None],

@@ -25,6 +25,7 @@ from esmlearn.over_sampling._thresholds import (
 )
 from esmlearn.utils._finite import check_finite
 from esmlearn.utils._random import random_generator, seed_unseeded
+from esmlearn.utils._sequences import refuse_text
 from esmlearn.utils._targets import check_no_missing
 from esmlearn.utils._warn import warn
 
@@ -120,6 +121,9 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     True
     """
 
+    # With metadata routing, groups that a splitter asks for do not come here without being asked.
+    __metadata_request__fit = {"groups": False}
+
     _parameter_constraints: dict = {
         "regressor": [HasMethods(["fit", "predict"]), None],
         "classifier": [HasMethods(["fit", "predict"]), None],
@@ -182,6 +186,7 @@ class TwoStageRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             If the target is constant, a value is NaN or infinite, or a family is missing.
         """
         check_finite(np.asarray(y), "y")
+        refuse_text(X)
         X, y = validate_data(self, X, y, ensure_all_finite=False, y_numeric=True)
         check_finite(X, "X")
         if groups is not None:

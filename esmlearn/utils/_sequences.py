@@ -252,7 +252,7 @@ def is_nucleic(sequence: str) -> bool:
 
 
 def refuse_text(X: Any) -> None:
-    """Refuse sequences where a table of numbers is expected."""
+    """Refuse sequences, and columns of text, where a table of numbers is expected."""
     is_flat = isinstance(X, list | tuple) or len(getattr(X, "shape", ())) == 1
     first = next(iter(X), None) if is_flat else None
     if isinstance(first, str):
@@ -260,6 +260,31 @@ def refuse_text(X: Any) -> None:
             f"X holds text (X[0] is {_SHORT_REPR.repr(first)}); expected a table of numbers. Put "
             f"this step behind the step that makes numbers, such as ESMEmbedder."
         )
+    is_frame = hasattr(X, "columns")
+    if not is_frame and not (isinstance(X, np.ndarray) and X.ndim == 2):
+        return
+    for number, name in enumerate(X.columns if is_frame else range(X.shape[1])):
+        values = np.asarray(X[name] if is_frame else X[:, number])
+        if values.dtype.kind not in "OUT":
+            if is_frame:
+                continue
+            return
+        for row, value in enumerate(values.ravel()):
+            if isinstance(value, str) and not _is_number(value):
+                shown = _SHORT_REPR.repr(str(value))
+                raise DataError(
+                    f"X holds text in the column {name!r} (row {row}: {shown}); expected a table "
+                    f"of numbers. Encode the column before this step, as by OneHotEncoder in a "
+                    f"ColumnTransformer, or leave it out."
+                )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def remove_gaps(sequence: str) -> str:
