@@ -22,6 +22,7 @@ from esmlearn.exceptions import DataError, TrainingInterruptedWarning
 from esmlearn.neural_network._inference import forward
 from esmlearn.neural_network._rows import Part, all_rows, draw, split_rows
 from esmlearn.utils._finite import check_finite
+from esmlearn.utils._optional import require_torch
 from esmlearn.utils._parallel import iterate_results
 from esmlearn.utils._random import random_generator
 from esmlearn.utils._sequences import refuse_text
@@ -196,6 +197,7 @@ class BaseMLP(BaseEstimator, metaclass=ABCMeta):
 
     def _train(self, table: Table, n_outputs: int) -> None:
         """Train the networks and keep what prediction needs."""
+        require_torch("Training a network")
         continued = self._continues()
         plan = self._plan(n_outputs)
         start = self._start_weights(plan, table.X.shape[1]) if continued else None

@@ -35,3 +35,22 @@ def import_optional(module: str, *, extra: str, purpose: str) -> ModuleType:
             f"{purpose} needs the library {module.split('.')[0]!r}, which is not installed. "
             f'Install it with: python -m pip install "esmlearn[{extra}]"'
         ) from error
+
+
+def require_torch(purpose: str) -> None:
+    """Raise an EngineNotFoundError that says how to get torch, where it is missing.
+
+    It is a dependency, but everything that runs no network works without it.
+
+    Parameters
+    ----------
+    purpose : str
+        What it is needed for, as the start of a sentence: ``"Training a network"``.
+    """
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise EngineNotFoundError(
+            f"{purpose} needs torch, which is not installed or cannot be imported ({error}). "
+            f"Install it with: python -m pip install torch fair-esm skorch"
+        ) from error

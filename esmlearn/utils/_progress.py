@@ -1,12 +1,14 @@
-"""Progress of long work: a bar on a terminal, silence in a pipe."""
+"""Progress of long work: a bar on a terminal or in a notebook, silence in a pipe."""
 
 import sys
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
-def progress_bar(*, total: int | None, description: str, unit: str, verbose: int = 1) -> tqdm:
-    """Return a progress bar on stderr that shows only on a terminal.
+def progress_bar(*, total: int | None, description: str, unit: str, verbose: int = 1) -> "tqdm":
+    """Return a progress bar that shows only on a terminal or in a notebook.
 
     Parameters
     ----------
@@ -17,15 +19,18 @@ def progress_bar(*, total: int | None, description: str, unit: str, verbose: int
     unit : str
         Name of one unit of work, such as ``"residue"``.
     verbose : int, default=1
-        0 hides the bar; 1 shows it on a terminal; 2 shows it always.
+        0 hides the bar; 1 shows it on a terminal or in a notebook; 2 shows it always.
 
     Returns
     -------
     bar : tqdm.tqdm
         Call ``update(n)``; use it as a context manager.
     """
-    hidden = verbose <= 0 or (verbose == 1 and not sys.stderr.isatty())
-    return tqdm(
+    from tqdm import asyncio, auto
+
+    in_notebook = auto.tqdm is not asyncio.tqdm
+    hidden = verbose <= 0 or (verbose == 1 and not in_notebook and not sys.stderr.isatty())
+    return auto.tqdm(
         total=total,
         desc=description,
         unit=f" {unit}",

@@ -21,6 +21,7 @@ from esmlearn.embedding._inference.workers import run_shards
 from esmlearn.embedding._models.settings import Settings
 from esmlearn.embedding._request import Request
 from esmlearn.exceptions import EngineError
+from esmlearn.utils._optional import require_torch
 from esmlearn.utils._progress import progress_bar
 
 logger = logging.getLogger(__name__)
@@ -259,6 +260,7 @@ def _part(digest: bytes) -> int:
 
 def embed_shard(settings: Settings, shard: tuple[list[int], list[str]]) -> tuple[list[int], Any]:
     """Embed a batch, in this process or a worker; torch is imported where the model runs."""
+    require_torch("Running a language model")
     from esmlearn.embedding._inference.runtime import embed_sequences
 
     batch, sequences = shard

@@ -4,7 +4,9 @@ The only file that imports fair-esm; it supplies the alphabet and the address of
 """
 
 import argparse
+import os
 import re
+import sys
 import threading
 import urllib.error
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from esmlearn.embedding._models.catalog import ModelInfo, describe_architecture
 from esmlearn.exceptions import CheckpointError, EngineNotFoundError
+from esmlearn.utils._optional import require_torch
 
 if TYPE_CHECKING:
     import torch
@@ -88,19 +91,26 @@ def _import_fair_esm() -> Any:
 
 
 def checkpoint_place(name: str) -> Path:
-    """Return where in torch's hub folder the file of a released model belongs."""
-    import torch
+    """Return where in torch's hub folder the file of a released model belongs.
 
-    return Path(torch.hub.get_dir()) / "checkpoints" / f"{name}.pt"
+    Where torch was not imported it cannot have been told of another folder, and is not needed.
+    """
+    if "torch" in sys.modules:
+        hub = Path(sys.modules["torch"].hub.get_dir())
+    else:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        hub = Path(os.environ.get("TORCH_HOME") or cache / "torch") / "hub"
+    return hub.expanduser() / "checkpoints" / f"{name}.pt"
 
 
 def fetch_checkpoint(name: str) -> Path:
     """Return the file of a released model in torch's hub folder, downloading it if missing."""
-    import torch
-
     path = checkpoint_place(name)
     if path.is_file():
         return path
+    require_torch("Fetching a language model")
+    import torch
+
     path.parent.mkdir(parents=True, exist_ok=True)
     address = _ADDRESS.format(name=name)
     try:
@@ -137,6 +147,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         If the file cannot be read, or lacks a tensor of the network that its arguments describe, or
         has one of another shape.
     """
+    require_torch("Reading a language model")
     try:
         content = _load_file(path)
     except Exception as error:  # torch answers damage with errors of a dozen types
