@@ -80,8 +80,19 @@ def _training():
         ]
         ratios[f"{name}_topt"], ratios[f"{name}_locations"] = (f"{v:.2f}" for v in values)
     epoch = result("epoch_time")["ratio_to_esmlearn"]
+    bits = result("last_bits")["rms difference"]["networks by epochs"]
+    moved = {
+        f"bits_{name}_{epochs}": f"{bits[epochs][key]:.2f}"
+        for name, key in {
+            "own": "MLPRegressor",
+            "ensemble": "MLPRegressor, ensemble of 10",
+            "sklearn": "scikit-learn's MLPRegressor",
+        }.items()
+        for epochs in ("1", "5", "20", "100")
+    }
     return {
         **ratios,
+        **moved,
         "epoch_skorch": f"{epoch['skorch default']['wall_s']:.2f}",
         "epoch_sklearn": f"{epoch['scikit-learn']['wall_s']:.2f}",
         "epoch_bare": f"{epoch['bare torch loop, fused Adam']['wall_s']:.2f}",
