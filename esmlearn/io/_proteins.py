@@ -201,8 +201,8 @@ def _resolve_bounds(
         raise DataError(f"censored is {censored!r}; expected 'refuse', 'drop' or 'bound'.")
     if task == "classification" and (censored != "refuse" or decimal != "."):
         raise DataError(
-            f"Got censored={censored!r} and decimal={decimal!r} for {name!r}, whose values are names "
-            f"of classes; expected them for numbers only."
+            f"Got censored={censored!r} and decimal={decimal!r} for {name!r}, which holds names of "
+            f"classes; expected them for numbers only."
         )
     if censored == "refuse":
         return values, ""

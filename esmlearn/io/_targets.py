@@ -119,7 +119,8 @@ def decide_target(
     if missing.any():
         i = int(np.flatnonzero(missing)[0])
         raise DataError(
-            f"{label(i)} has no value ({missing.sum()} such row(s)); remove these rows or fill them."
+            f"{label(i)} has no value ({missing.sum()} such row(s)); remove these rows or fill "
+            f"them."
         )
     n_distinct = column.nunique()
     if n_distinct < 2:
@@ -163,7 +164,7 @@ def _choose(
     # Mostly numbers means numbers: one cell of text must not turn a regression into classes.
     if n_numbers > n / 2:
         return "regression", f"{n_numbers} of {n} values are numbers"
-    text = [i for i in np.flatnonzero(present) if np.isnan(numbers[i])]
+    text = np.flatnonzero(present & np.isnan(numbers)).tolist()
     like = [i for i in text if isinstance(cells[i], str) and _LIKE_A_NUMBER.match(cells[i])]
     if len(like) > len(text) / 2:
         i = like[0]

@@ -65,9 +65,10 @@ def test_ids_written_by_others_come_back_or_are_refused_with_their_line(ids):
         with open(path, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("id", "sequence"), *((name, "MKV") for name in ids)])
         try:
-            assert read_proteins(path).ids.tolist() == ids
+            found, refusal = read_proteins(path).ids.tolist(), ""
         except DataError as error:
-            assert re.search(r"line \d+: a cell begins with a double quote", str(error))
+            found, refusal = [], str(error)
+    assert found == ids or re.search(r"line \d+: a cell begins with a double quote", refusal)
 
 
 # Rows ------------------------------------------------------------------------------------------

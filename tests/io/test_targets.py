@@ -30,7 +30,7 @@ def test_ids_are_no_classes():
         check_target([f"P{i}" for i in range(20)])
 
 
-# Text that looks like numbers ----------------------------------------------------------------------
+# Text that looks like numbers --------------------------------------------------------------------
 
 N = 24
 LOOKS = {
@@ -106,7 +106,7 @@ def test_rows_keep_their_numbers_where_censored_ones_are_left_out(tmp_path):
 @pytest.mark.parametrize("options", [{"censored": "drop"}, {"decimal": ","}])
 def test_options_of_numbers_are_refused_for_classes(options, tmp_path):
     path = table(tmp_path, ["a", "b", "a", "b"])
-    with pytest.raises(DataError, match="names of classes; expected them for numbers only"):
+    with pytest.raises(DataError, match="holds names of classes; expected them for numbers only"):
         read_proteins(path, target="tm", task="classification", **options)
 
 
@@ -138,7 +138,7 @@ def test_words_for_missing_values_are_missing_among_numbers_and_text_among_class
     assert y.tolist() == ["a", word, "a"]
 
 
-# Values that may mean another thing -----------------------------------------------------------------
+# Values that may mean another thing --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sentinel", [-999, 999, 9999.0, -1000, -9.99e5, 0])
