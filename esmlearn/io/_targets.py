@@ -17,7 +17,7 @@ Censored = Literal["refuse", "drop", "bound"]
 #: Words for "not measured", in a column whose other cells are numbers.
 _MISSING = {"NA", "N/A", "NaN", "nan", "null"}
 _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[iI]nf)", re.ASCII)
-_LIKE_A_NUMBER = re.compile(r"\s*[<>≤≥=~≈±]*\s*[+\-−]?\s*[.,]?\d")
+_LIKE_A_NUMBER = re.compile(r"\W*\d")  # also behind signs, currencies and brackets
 _BOUND = re.compile(r"\s*[<>≤≥]=?(.*)", re.DOTALL)
 _SWAP = str.maketrans(".,", ",.")
 _FEWEST = 8  # distinct values, below which nothing lies far from the rest
@@ -206,7 +206,10 @@ def _remedy(cell: Any, decimal: Decimal) -> str:
         return "Remove the row"
     other: Decimal = "." if decimal == "," else ","
     if not np.isnan(_parse(cell, other)):
-        return f"Pass decimal={other!r} if that is the decimal sign (no sign may part thousands)"
+        return (
+            f"Pass decimal={other!r} if that is the decimal sign, as it often is where semicolons "
+            f"separate the cells; thousands separators are not read"
+        )
     if not np.isnan([parse_bounds([cell], sign)[0] for sign in (decimal, other)]).all():
         return (
             "Pass censored='drop' to leave such rows out, or censored='bound' to take the bound "

@@ -43,6 +43,9 @@ LOOKS = {
     "censored": ([f">{i % 8 * 10}" for i in range(N)], "censored='drop'"),
     "mostly censored": ([f"<={i % 8}.5" if i % 3 else "30" for i in range(N)], "censored='drop'"),
     "thousands": ([f"1,{500 + i % 8}.5" for i in range(N)], "one plain number"),
+    "minus sign": ([f"−{i % 8}" for i in range(N)], "one plain number"),
+    "currency": ([f"€ {i % 8}.5" for i in range(N)], "one plain number"),
+    "brackets": ([f"({i % 8})" for i in range(N)], "one plain number"),
     "EC numbers": ([f"3.2.1.{i % 4}" for i in range(N)], "task='classification'"),
 }
 

@@ -364,7 +364,6 @@ TEXTS = [
     "_x",
     "two\nlines",
     "tab\t",
-    "\ud800",
     "%s",
     "é °",
 ]

@@ -247,7 +247,6 @@ HOSTILE = [
     "two\nlines # [x](y)",
     "_x_",
     "../up/$\\frac$",
-    "\t\x00é\ud800",
 ]
 
 
