@@ -69,7 +69,11 @@ def add_input(parser: argparse.ArgumentParser, *, target: bool) -> None:
             help="numbers or classes; auto looks at the column",
         )
         parser.add_argument(
-            "--decimal", default=".", choices=[".", ","], help="decimal sign of the target"
+            "--decimal",
+            default=".",
+            choices=[".", ","],
+            metavar="SIGN",
+            help="decimal sign of the target, . or ,",
         )
         parser.add_argument(
             "--censored",

@@ -176,6 +176,11 @@ def read_proteins(
     values = None if target is None else _column(frame, path, target)
     ids = _ids(frame, path, id)
     checked, n_stops = _check_proteins(sequences, ids, path, min_sequences)
+    if values is None and (decimal, censored) != (".", "refuse"):
+        raise DataError(
+            f"Got decimal={decimal!r} and censored={censored!r} without a target; expected the name "
+            f"of the column that they are for."
+        )
     if values is None:
         return Proteins(ids, checked, None, None, frame, n_stops=n_stops)
     values, left_out = _resolve_bounds(values, task, decimal, censored, name=str(target))
@@ -217,9 +222,13 @@ def _resolve_bounds(
 
 def _column(frame: pd.DataFrame, path: Any, name: str) -> pd.Series:
     if name not in frame.columns:
+        odd = any(separator in str(column) for column in frame.columns for separator in ",;\t|")
+        remedy = ", or separate the cells by commas (.csv) or tabs (.tsv)" if odd else ""
+            ", or write the table with commas (.csv) or tabs (.tsv) as separators" if odd else ""
+        )
         raise DataError(
             f"{path} has no column {name!r}; it has {', '.join(map(repr, frame.columns))}. "
-            f"Name the right one."
+            f"Name the right one{remedy}."
         )
     return frame[name]
 

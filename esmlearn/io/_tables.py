@@ -95,12 +95,14 @@ def _read_text(path: str | os.PathLike[str], separator: str) -> pd.DataFrame:
     with open_text(path, max_line=_MAX_LINE, newline="") as handle:
         lines = _checked_lines(handle, path)
         first, skipped, separator = _find_header(lines, path, separator)
-        # Where the header is quoted, every text is, and no quote can be a stray one.
-        stray = not first.startswith('"')
+        # Where the whole header is quoted, every text is, and no quote can be a stray one.
+        stray = not all(re.fullmatch('".*"', name) for name in first.strip().split(separator))
         reader = csv.reader(chain([first], lines), delimiter=separator, strict=True)
-        rows, line = [], skipped + 1
+        rows, line = [], skipped
         try:
             header = next(reader)
+            _check_row(f"{path}, line {line + 1}", header, header, separator, stray=stray)
+            line = skipped + reader.line_num
             for row in reader:
                 if len(row) > 1 or (row and (len(header) == 1 or row[0].strip())):
                     _check_row(f"{path}, line {line + 1}", row, header, separator, stray=stray)

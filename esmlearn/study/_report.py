@@ -59,7 +59,7 @@ def escape_markdown(value: Any) -> Any:
         return value
     text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", value)
     # An underscore inside a word emphasizes nothing.
-    return re.sub(r"[\\`*\[\]<>#|~$&]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+    return re.sub(r"[\\`*\[\]<>#|~$&]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
 
 
 def _context(result: StudyResult, about: dict[str, Any]) -> dict[str, Any]:

@@ -130,6 +130,51 @@ def test_rows_of_another_length_are_refused_with_their_line(separator, change, t
         read_table(path)
 
 
+@pytest.mark.parametrize("separator", [",", "\t"])
+@given(
+    quotes=st.lists(st.tuples(st.integers(0, 10), st.integers(0, 3), st.integers(0, 3)), max_size=6)
+)
+def test_stray_quotes_never_move_a_sequence_to_another_row(separator, quotes):
+    cells: dict = {}
+    for row, column, place in quotes:
+        plain = ["id", "name", "sequence", "tm"][column] if row == 0 else f"x{row}{column}"
+        cell = cells.get((row, column), plain)
+        cells[row, column] = f'{cell[:place]}"{cell[place:]}'
+    cells |= {(i, 2): "MKV" + "A" * i for i in range(1, 11)}
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "t.tsv" if separator == "\t" else "t.csv")
+        path.write_text(_rows(separator, cells=cells))
+        try:
+            table = read_table(path)
+        except DataError as error:
+            line = int(re.search(r"line (\d+)", str(error))[1])
+            assert line - 1 in {row for row, _, _ in quotes}
+            return
+    assert table.iloc[:, 2].tolist() == ["MKV" + "A" * i for i in range(1, 11)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({(0, 1): '"name'}, "line 1: a cell begins with a double quote"),
+        ({(0, 1): '"name', (3, 1): 'n"'}, "line 1: a cell begins with a double quote"),
+        ({(0, 1): '"name', (3, 3): 'n"'}, "line 5: the row has 4"),
+    ],
+)
+def test_stray_quotes_in_the_header_are_refused(cells, message, tmp_path):
+    (tmp_path / "t.tsv").write_text(_rows("\t", cells=cells))
+    with pytest.raises(DataError, match=message):
+        read_table(tmp_path / "t.tsv")
+
+
+def test_the_separator_is_named_where_it_may_be_another(tmp_path):
+    (tmp_path / "t.csv").write_text("sequence;Tm (°C, mean);id\nMKV;30,5;P0\n", encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"no column 'sequence'; .*, or separate the cells by commas"
+    ):
+        read_proteins(tmp_path / "t.csv")
+
+
 def test_blank_lines_are_no_rows(tmp_path):
     (tmp_path / "t.csv").write_text("\n\nid,sequence\n\nP1,MKV\n  \nP2,MST,1\n")
     with pytest.raises(DataError, match="line 7: the row has 3"):
