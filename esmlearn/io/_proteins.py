@@ -178,8 +178,8 @@ def read_proteins(
     checked, n_stops = _check_proteins(sequences, ids, path, min_sequences)
     if values is None and (decimal, censored) != (".", "refuse"):
         raise DataError(
-            f"Got decimal={decimal!r} and censored={censored!r} without a target; expected the name "
-            f"of the column that they are for."
+            f"Got decimal={decimal!r} and censored={censored!r} without a target; expected the "
+            f"name of the column that they are for."
         )
     if values is None:
         return Proteins(ids, checked, None, None, frame, n_stops=n_stops)
@@ -224,8 +224,6 @@ def _column(frame: pd.DataFrame, path: Any, name: str) -> pd.Series:
     if name not in frame.columns:
         odd = any(separator in str(column) for column in frame.columns for separator in ",;\t|")
         remedy = ", or separate the cells by commas (.csv) or tabs (.tsv)" if odd else ""
-            ", or write the table with commas (.csv) or tabs (.tsv) as separators" if odd else ""
-        )
         raise DataError(
             f"{path} has no column {name!r}; it has {', '.join(map(repr, frame.columns))}. "
             f"Name the right one{remedy}."

@@ -113,6 +113,18 @@ def test_options_of_numbers_are_refused_for_classes(options, tmp_path):
         read_proteins(path, target="tm", task="classification", **options)
 
 
+@pytest.mark.parametrize("options", [{"censored": "drop"}, {"decimal": ","}])
+def test_options_of_a_target_without_one_are_refused(options, tmp_path):
+    with pytest.raises(DataError, match="without a target"):
+        read_proteins(table(tmp_path, ["1", "2"]), **options)
+
+
+@pytest.mark.parametrize("options", [{"censored": "keep"}, {"decimal": ";"}, {"task": "rank"}])
+def test_unknown_options_are_refused_with_the_known_ones(options, tmp_path):
+    with pytest.raises(DataError, match=rf"{next(iter(options))} is '.*'; expected '"):
+        read_proteins(table(tmp_path, ["1", "2", "3"]), target="tm", **options)
+
+
 def test_nothing_is_left_of_censored_rows_alone(tmp_path):
     path = table(tmp_path, [">60", ">70", ">60"])
     with pytest.raises(DataError, match=r"0 row\(s\) are left without 3 censored ones"):
