@@ -17,9 +17,9 @@ from esmlearn.io._tables import read_table
 from esmlearn.io._targets import Censored, Decimal, Task, decide_target, parse_bounds
 from esmlearn.utils._sequences import (
     check_sequences,
+    holds_gaps_alone,
     inner_stop,
     is_nucleic,
-    remove_gaps,
     strip_stop,
 )
 from esmlearn.utils._warn import warn
@@ -304,20 +304,23 @@ def _check_proteins(
             f"{path} has {len(sequences)} sequence(s); expected at least {min_sequences}."
         )
     texts = sequences.astype(object).tolist()
+
+    def place(row: int) -> str:
+        return f"{path}: row {row} (id {ids[row]!r})"
+
     n_stops = 0
     for row, text in enumerate(texts):
         given = text.strip() if isinstance(text, str) else ""
-        where = f"{path}: row {row} (id {ids[row]!r})"
         if not given:
-            raise DataError(f"{where} has no sequence; remove the row or add one.")
-        bad = next((c for c in given if c not in WRITTEN_CHARACTERS), None)
-        if bad is not None:
+            raise DataError(f"{place(row)} has no sequence; remove the row or add one.")
+        if not WRITTEN_CHARACTERS.issuperset(given):
+            bad = next(c for c in given if c not in WRITTEN_CHARACTERS)
             raise DataError(
-                f"{where} has the sequence {given[:30]!r} with the character {bad!r}; expected "
-                f"amino acids in one-letter code (20 residues, B J O U X Z, or . - *)."
+                f"{place(row)} has the sequence {given[:30]!r} with the character {bad!r}; "
+                f"expected amino acids in one-letter code (20 residues, B J O U X Z, or . - *)."
             )
-        if not remove_gaps(given):
-            raise gaps_alone_error(where, given)
+        if holds_gaps_alone(given):
+            raise gaps_alone_error(place(row), given)
         texts[row] = strip_stop(given)
         n_stops += texts[row] != given
     if n_stops:

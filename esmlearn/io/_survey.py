@@ -19,7 +19,7 @@ from esmlearn.io._proteins import (
     nucleic_message,
 )
 from esmlearn.utils._scratch import working_directory
-from esmlearn.utils._sequences import inner_stop, is_nucleic, remove_gaps, strip_stop
+from esmlearn.utils._sequences import holds_gaps_alone, inner_stop, is_nucleic, strip_stop
 from esmlearn.utils._warn import warn
 
 _BUCKETS = 256
@@ -72,7 +72,7 @@ def survey_fasta(path: str | os.PathLike[str], *, max_length: int = MAX_LENGTH) 
     with _register() as ids, _register() as sequences:
         for record in iter_fasta(path, max_length=max_length):
             number += 1
-            if not remove_gaps(record.sequence):
+            if holds_gaps_alone(record.sequence):
                 raise gaps_alone_error(f"{path}, {_place(record)}", record.sequence)
             sequence = strip_stop(record.sequence)
             n_stops += sequence != record.sequence

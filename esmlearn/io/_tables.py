@@ -105,7 +105,9 @@ def _read_text(path: str | os.PathLike[str], separator: str) -> pd.DataFrame:
             line = skipped + reader.line_num
             for row in reader:
                 if len(row) > 1 or (row and (len(header) == 1 or row[0].strip())):
-                    _check_row(f"{path}, line {line + 1}", row, header, separator, stray=stray)
+                    broken = skipped + reader.line_num > line + 1
+                    where = f"{path}, line {line + 1}"
+                    _check_row(where, row, header, separator, stray=stray and broken)
                     rows.append([cell or None for cell in row])
                 line = skipped + reader.line_num
         except csv.Error as error:

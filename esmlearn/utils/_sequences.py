@@ -226,7 +226,7 @@ def _refuse(items: Sequence[Any], name: str) -> None:
                     f"expected one of {STANDARD_RESIDUES} or {AMBIGUOUS_RESIDUES} . - * (any "
                     f"case). {remedy} first."
                 )
-        if not remove_gaps(item):
+        if holds_gaps_alone(item):
             raise DataError(
                 f"{name}[{index}] is {_SHORT_REPR.repr(item)}, gaps or stops (. - *) alone; "
                 f"expected at least one residue. Remove it first."
@@ -265,6 +265,11 @@ def refuse_text(X: Any) -> None:
         )
 
 
+def holds_gaps_alone(sequence: str) -> bool:
+    """Return whether a sequence has no residue besides ``. - *``."""
+    return not sequence.strip(GAP_CHARACTERS)
+
+
 def strip_stop(sequence: str) -> str:
     """Return a sequence without the stop (``*``) that ends a predicted gene."""
     return sequence.rstrip("*")
@@ -272,7 +277,7 @@ def strip_stop(sequence: str) -> str:
 
 def inner_stop(sequence: str) -> int:
     """Return the position of the first stop (``*``) before a residue; -1 if there is none."""
-    return sequence.rstrip(GAP_CHARACTERS).find("*")
+    return sequence.rstrip(GAP_CHARACTERS).find("*") if "*" in sequence else -1
 
 
 def remove_gaps(sequence: str) -> str:
