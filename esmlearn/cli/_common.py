@@ -2,10 +2,13 @@
 
 import argparse
 import json
+import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,9 @@ import pandas as pd
 from esmlearn.exceptions import DataError
 from esmlearn.io import Proteins, read_proteins, write_table
 from esmlearn.io._tables import table_kind
+from esmlearn.utils._paths import cache_directory
+from esmlearn.utils._scratch import working_directory
+from esmlearn.utils._warn import warn
 
 Commands = Any  # argparse has no public name for what add_subparsers returns
 
@@ -62,6 +68,26 @@ def add_input(parser: argparse.ArgumentParser, *, target: bool) -> None:
             choices=["auto", "regression", "classification"],
             help="numbers or classes; auto looks at the column",
         )
+        parser.add_argument(
+            "--decimal",
+            default=".",
+            choices=[".", ","],
+            metavar="SIGN",
+            help="decimal sign of the target, . or ,",
+        )
+        parser.add_argument(
+            "--censored",
+            default="refuse",
+            choices=["refuse", "drop", "bound"],
+            help="targets such as >60: refuse them, leave their rows out, or take the bound itself",
+        )
+
+
+def add_no_cache(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that turns the cache off."""
+    parser.add_argument(
+        "--no-cache", action="store_true", help="keep nothing for later runs, and use nothing kept"
+    )
 
 
 def add_homology(parser: argparse.ArgumentParser, *, coverage: bool = True) -> None:
@@ -124,16 +150,61 @@ def at_least(least: int) -> Callable[[str], int]:
 def read_input(
     args: argparse.Namespace, *, path: str | None = None, min_sequences: int = 1
 ) -> Proteins:
-    """Read the proteins that the arguments name; `path` is one of several inputs."""
-    return read_proteins(
+    """Read the proteins that the arguments name; `path` is one of several inputs.
+
+    What a target is taken for is printed on stderr.
+    """
+    options = {n: getattr(args, n) for n in ("target", "task", "decimal", "censored") if n in args}
+    proteins = read_proteins(
         path or args.input,
-        target=getattr(args, "target", None),
-        task=getattr(args, "task", "auto"),
         sequence=args.sequence,
         id=args.id,
         fasta=args.fasta,
         min_sequences=min_sequences,
+        **options,
     )
+    if proteins.task is not None and args.verbose >= 0:
+        other = {"regression": "classification", "classification": "regression"}[proteins.task]
+        print(
+            f"Task: {proteins.task} of {args.target!r} ({proteins.reason}). If that is wrong, pass "
+            f"--task {other}.",
+            file=sys.stderr,
+        )
+    return proteins
+
+
+@contextmanager
+def cache_where_possible(args: argparse.Namespace) -> Iterator[bool]:
+    """Let a command use the cache, or an empty one that is removed after it.
+
+    Yields
+    ------
+    kept : bool
+        False where no cache is wanted, or none can be written; a warning then says why.
+    """
+    if not args.no_cache:
+        try:
+            with TemporaryFile(dir=cache_directory()) as probe:
+                probe.write(bytes(1 << 16))
+        except OSError as error:
+            warn(
+                f"The cache cannot be written ({error}); this run keeps nothing for later ones. "
+                f"Name a folder that can be written in the variable ESMLEARN_CACHE, or pass "
+                f"--no-cache."
+            )
+        else:
+            yield True
+            return
+    name, before = "ESMLEARN_CACHE", os.environ.get("ESMLEARN_CACHE")
+    with working_directory() as folder:
+        os.environ[name] = str(folder)
+        try:
+            yield False
+        finally:
+            if before is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = before
 
 
 def show(args: argparse.Namespace, result: dict[str, Any], text: str) -> None:

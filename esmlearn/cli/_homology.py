@@ -127,7 +127,8 @@ def run_split(args: argparse.Namespace) -> int:
     if SET_ASIDE in sizes:
         shown.append(f"{sizes[SET_ASIDE]} set aside, as homologs of theirs lie in another part")
     text = f"{args.output}: " + ", ".join(shown)
-    show(args, {"output": args.output, "sizes": sizes, **about}, text)
+    result = {"output": args.output, "sizes": sizes, "task": proteins.task}
+    show(args, {**result, "task_reason": proteins.reason, **about}, text)
     return 0
 
 

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     _start_logging(args.verbose)
     try:
-        with _terminable():
+        with _terminable(), _plain_warnings(args.verbose):
             code = int(args.run(args) or 0)
         sys.stdout.flush()  # here, where a closed pipe is understood
         return code
@@ -104,6 +105,20 @@ def _start_logging(verbose: int) -> None:
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)
         logger.propagate = False
+
+
+@contextmanager
+def _plain_warnings(verbose: int) -> Iterator[None]:
+    """Show a warning as one line without code; with -q none."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_: f"esmlearn: warning: {message}\n"
+    try:
+        with warnings.catch_warnings():
+            if verbose < 0:
+                warnings.simplefilter("ignore")
+            yield
+    finally:
+        warnings.formatwarning = before
 
 
 class _Terminated(KeyboardInterrupt):

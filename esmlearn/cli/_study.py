@@ -12,13 +12,15 @@ from esmlearn.cli._common import (
     Commands,
     add_homology,
     add_input,
+    add_no_cache,
     at_least,
+    cache_where_possible,
     new_command,
+    read_input,
     share,
     show,
 )
 from esmlearn.exceptions import DataError
-from esmlearn.io import read_proteins
 from esmlearn.persistence import file_digest
 from esmlearn.utils._optional import import_optional
 
@@ -118,6 +120,7 @@ def _add_evaluation(parser: argparse.ArgumentParser) -> None:
         help="identity (0-1) from which on proteins are merged into one",
     )
     parser.add_argument("--no-random-split", action="store_true", help="skip the random folds")
+    add_no_cache(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -157,12 +160,16 @@ def run(args: argparse.Namespace) -> int:
         random_state=args.seed,
         n_jobs=args.jobs,
         verbose=1 + args.verbose if args.verbose >= 0 else 0,
-    ).fit(given["sequences"], given["y"], ids=given["ids"])
-    report = study.write(folder, source={**given["source"], "warning": warning})
+    )
+    # Every fold asks for the same vectors: without a cache, one lives as long as the run.
+    with cache_where_possible(args):
+        study.fit(given["sequences"], given["y"], ids=given["ids"])
+        report = study.write(folder, source={**given["source"], "warning": warning})
     from esmlearn.study import flattery, headline
 
     text, random = headline(study), flattery(study)
     result = {"report": str(report), "headline": text, "flattery": random, "warning": warning}
+    result |= {"task": given["task"], "task_reason": given["reason"]}
     show(args, result, "\n\n".join(filter(None, [text, random, f"Report: {report}"])))
     return 0
 
@@ -171,21 +178,14 @@ def _table(args: argparse.Namespace) -> dict[str, Any]:
     """Return the proteins of the user's table."""
     if args.target is None:
         raise DataError("Got no --target; expected the name of the column to predict.")
-    proteins = read_proteins(
-        args.input,
-        target=args.target,
-        sequence=args.sequence,
-        id=args.id,
-        fasta=args.fasta,
-        task=args.task,
-        min_sequences=2,
-    )
+    proteins = read_input(args, min_sequences=2)
     source = {"name": Path(args.input).name, "sha256": file_digest(args.input)}
     return {
         "sequences": proteins.sequences,
         "y": proteins.y,
         "ids": proteins.ids,
         "task": proteins.task,
+        "reason": proteins.reason,
         "regions": args.regions,
         "name": args.target,
         "unit": None,
@@ -218,6 +218,7 @@ def _demo(args: argparse.Namespace) -> dict[str, Any]:
         "y": data.target,
         "ids": data.ids,
         "label": f"demo-{args.demo}",
+        "reason": None,
         "source": {"name": title, "sha256": data.sha256},
         **about,
     }

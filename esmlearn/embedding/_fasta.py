@@ -12,9 +12,15 @@ from esmlearn.exceptions import DataError
 from esmlearn.io import iter_fasta
 from esmlearn.io._survey import Survey, survey_fasta
 from esmlearn.io._vectors import IdFile, VectorWriter, ids_path, open_vectors
+from esmlearn.utils._sequences import strip_stop
 
 Chunk = tuple[list[str], list[str]]  # ids, sequences
 MAX_RESIDUES = 1 << 22  # of a chunk, however many sequences it may have
+
+
+def read_records(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
+    """Yield id and sequence of each record, without a stop (``*``) at the end."""
+    return ((record.id, strip_stop(record.sequence)) for record in iter_fasta(path))
 
 
 def chunks(
@@ -82,7 +88,7 @@ def embed_fasta(
 
     With `output` neither sequences nor vectors need fit into memory: it does not grow with their
     number. The file is read twice; the first time all of it is checked, before any of it is
-    computed.
+    computed. A stop (``*``) at the end of a sequence, as gene predictors write it, is removed.
 
     Parameters
     ----------
@@ -110,8 +116,13 @@ def embed_fasta(
     Raises
     ------
     DataError
-        If the file is no FASTA file, holds a bad sequence or an id twice (named by its line), or
-        the embedder does not pool.
+        If the file is no FASTA file, holds a bad sequence, one of gaps alone or an id twice (named
+        by its line), or the embedder does not pool.
+
+    Warns
+    -----
+    UserWarning
+        If a sequence holds a stop before its end, or looks like DNA or RNA among proteins.
 
     Examples
     --------
@@ -149,8 +160,9 @@ def embed_fasta(
 def _embed(
     path: Path, embedder: ESMEmbedder, chunk_size: int, survey: Survey, writer: VectorWriter
 ) -> None:
-    proteins = ((record.id, record.sequence) for record in iter_fasta(path))
-    embed_chunks(embedder, chunks(proteins, chunk_size), writer, n_distinct=survey.n_distinct)
+    embed_chunks(
+        embedder, chunks(read_records(path), chunk_size), writer, n_distinct=survey.n_distinct
+    )
 
 
 class _Memory:

@@ -1,22 +1,36 @@
 """Labelled proteins: a table, or FASTA and a table, checked before anything is computed."""
 
+import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from esmlearn.exceptions import DataError
-from esmlearn.io._compressed import COMPRESSED_SUFFIXES
+from esmlearn.io._compressed import COMPRESSED_SUFFIXES, open_bytes
 from esmlearn.io._fasta import WRITTEN_CHARACTERS, read_fasta
 from esmlearn.io._tables import read_table
-from esmlearn.utils._sequences import check_sequences, is_nucleic
+from esmlearn.io._targets import Censored, Decimal, Task, decide_target, parse_bounds
+from esmlearn.utils._sequences import (
+    check_sequences,
+    holds_gaps_alone,
+    inner_stop,
+    is_nucleic,
+    strip_stop,
+)
+from esmlearn.utils._warn import warn
 
-Task = Literal["auto", "regression", "classification"]
+_log = logging.getLogger(__name__)
 
-FASTA_SUFFIXES = {".fasta", ".fa", ".faa", ".fas", ".pep"}
+FASTA_SUFFIXES = {".fasta", ".fa", ".faa", ".fas", ".fsa", ".pep", ".a2m", ".a3m", ".afa"}
+#: The ids of UniProt's FASTA files, such as ``sp|P69905|HBA_HUMAN``.
+_UNIPROT = re.compile(r"(?:sp|tr)\|([^|]+)\|[^|]+")
+#: Shorter ones than this many residues can be proteins of A, C, G, T and N by chance.
+_NUCLEIC_LENGTH = 20
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,10 @@ class Proteins:
         What `y` is; None without targets.
     frame : pandas.DataFrame
         The whole table, in the same order.
+    reason : str or None
+        Why `task` is what it is, in words, and what was done to the target.
+    n_stops : int
+        Sequences from whose end a stop (``*``) was removed.
     """
 
     ids: np.ndarray
@@ -42,13 +60,32 @@ class Proteins:
     y: np.ndarray | None
     task: str | None
     frame: pd.DataFrame
+    reason: str | None = None
+    n_stops: int = 0
 
 
 def is_fasta(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file's name says FASTA (``.fasta``, ``.fa``, ``.faa``, also ``.gz``)."""
+    """Tell whether a file is FASTA: by its suffix, or by its first character, which is ``>``.
+
+    Parameters
+    ----------
+    path : path-like
+        A file, plain or compressed.
+
+    Returns
+    -------
+    fasta : bool
+        True for the suffixes ``.fasta``, ``.fa``, ``.faa`` and their like (also with ``.gz`` and
+        ``.zst``), and for an existing file of any other name that begins with ``>``.
+    """
     path = Path(path)
     name = path.stem if path.suffix.lower() in COMPRESSED_SUFFIXES else path.name
-    return Path(name.lower()).suffix in FASTA_SUFFIXES
+    if Path(name.lower()).suffix in FASTA_SUFFIXES:
+        return True
+    if not path.is_file():
+        return False
+    with open_bytes(path, max_line=None) as handle:
+        return handle.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b">")
 
 
 def read_proteins(
@@ -59,6 +96,8 @@ def read_proteins(
     id: str | None = None,
     fasta: str | os.PathLike[str] | None = None,
     task: Task = "auto",
+    decimal: Decimal = ".",
+    censored: Censored = "refuse",
     min_sequences: int = 1,
 ) -> Proteins:
     r"""Read proteins, and their targets where asked, and check all of it.
@@ -76,10 +115,16 @@ def read_proteins(
         (by name or as ``id``) with `fasta`.
     fasta : path-like or None, default=None
         FASTA file that holds the sequences of the table's ids. Records that the table does not
-        name are left out; an id without a record is an error.
+        name are left out; an id without a record is an error. The accession ``P69905`` names the
+        record ``sp|P69905|HBA_HUMAN`` of a file of UniProt's.
     task : {"auto", "regression", "classification"}, default="auto"
         What the target is. ``"auto"`` takes text and columns of two distinct values for classes,
-        other numbers for regression.
+        other numbers for regression, and refuses text that begins with numbers but is none.
+    decimal : {".", ","}, default="."
+        Decimal sign of the target's numbers.
+    censored : {"refuse", "drop", "bound"}, default="refuse"
+        What to do about targets such as ``>60``: refuse them, leave their rows out, or take the
+        bound, 60, for the value.
     min_sequences : int, default=1
         The least number of proteins.
 
@@ -92,6 +137,16 @@ def read_proteins(
     ------
     DataError
         Whatever is wrong with the file, named with row or line and value.
+
+    Warns
+    -----
+    UserWarning
+        If a sequence holds a stop before its end, or looks like DNA or RNA among proteins; or if a
+        target lies so far from all others that it may stand for a missing value.
+
+    Notes
+    -----
+    A stop (``*``) at the end of a sequence, as gene predictors write it, is removed and counted.
 
     Examples
     --------
@@ -120,18 +175,58 @@ def read_proteins(
     sequences = _column(frame, path, sequence)
     values = None if target is None else _column(frame, path, target)
     ids = _ids(frame, path, id)
-    checked = _check_proteins(sequences, ids, path, min_sequences)
+    checked, n_stops = _check_proteins(sequences, ids, path, min_sequences)
+    if values is None and (decimal, censored) != (".", "refuse"):
+        raise DataError(
+            f"Got decimal={decimal!r} and censored={censored!r} without a target; expected the "
+            f"name of the column that they are for."
+        )
     if values is None:
-        return Proteins(ids, checked, None, None, frame)
-    y, found = check_target(values, task=task, ids=ids, name=str(target))
-    return Proteins(ids, checked, y, found, frame)
+        return Proteins(ids, checked, None, None, frame, n_stops=n_stops)
+    values, left_out = _resolve_bounds(values, task, decimal, censored, name=str(target))
+    kept = values.index.to_numpy()
+    if len(kept) < min_sequences:
+        raise DataError(
+            f"{target}: {len(kept)} row(s) are left without {len(ids) - len(kept)} censored ones; "
+            f"expected at least {min_sequences}. Pass censored='bound', or another table."
+        )
+    y, found, reason = decide_target(
+        values, task=task, decimal=decimal, ids=ids[kept], name=str(target)
+    )
+    frame = frame.iloc[kept].reset_index(drop=True)
+    return Proteins(ids[kept], checked[kept], y, found, frame, reason + left_out, n_stops)
+
+
+def _resolve_bounds(
+    values: pd.Series, task: Task, decimal: Decimal, censored: Censored, *, name: str
+) -> tuple[pd.Series, str]:
+    """Return a target without bounds such as ``>60``, its rows' numbers as index, and the deed."""
+    values = values.reset_index(drop=True)
+    if censored not in get_args(Censored):
+        raise DataError(f"censored is {censored!r}; expected 'refuse', 'drop' or 'bound'.")
+    if task == "classification" and (censored != "refuse" or decimal != "."):
+        raise DataError(
+            f"Got censored={censored!r} and decimal={decimal!r} for {name!r}, which holds names of "
+            f"classes; expected them for numbers only."
+        )
+    if censored == "refuse":
+        return values, ""
+    bounds = parse_bounds(values.tolist(), decimal)
+    rows = np.flatnonzero(~np.isnan(bounds))
+    if censored == "drop":
+        return values.drop(index=rows), f"; {len(rows)} censored row(s) left out"
+    values = values.astype(object)
+    values.iloc[rows] = bounds[rows]
+    return values, f"; the bound taken for {len(rows)} censored value(s)"
 
 
 def _column(frame: pd.DataFrame, path: Any, name: str) -> pd.Series:
     if name not in frame.columns:
+        odd = any(separator in str(column) for column in frame.columns for separator in ",;\t|")
+        remedy = ", or separate the cells by commas (.csv) or tabs (.tsv)" if odd else ""
         raise DataError(
             f"{path} has no column {name!r}; it has {', '.join(map(repr, frame.columns))}. "
-            f"Name the right one."
+            f"Name the right one{remedy}."
         )
     return frame[name]
 
@@ -175,14 +270,21 @@ def _join_fasta(
 ) -> pd.DataFrame:
     """Add the sequences of a FASTA file to a table by id."""
     records = read_fasta(fasta).set_index("id")["sequence"]
-    keys = frame[column].astype(str)
-    missing = np.flatnonzero(~keys.isin(records.index))
-    if len(missing):
+    keys = frame[column].astype(str).tolist()
+    named: dict[str, str | None] = {}
+    for record in records.index:
+        match = _UNIPROT.fullmatch(record)
+        if match is not None:  # an accession of two records names neither
+            named[match[1]] = None if match[1] in named else record
+    found = [key if key in records.index else named.get(key) for key in keys]
+    missing = [row for row, record in enumerate(found) if record is None]
+    if missing:
         raise DataError(
-            f"{path}: row {missing[0]} has the {column} {keys.iloc[missing[0]]!r}, which is not in "
-            f"{fasta} ({len(missing)} such row(s)); expected a record for every row."
+            f"{path}: row {missing[0]} has the {column} {keys[missing[0]]!r}, which is not in "
+            f"{fasta} ({len(missing)} such row(s)), whose ids look like {records.index[0]!r}; "
+            f"expected a record for every row. Write the ids alike, or name another column of ids."
         )
-    return frame.assign(sequence=records.loc[keys].to_numpy())
+    return frame.assign(sequence=records.loc[found].to_numpy())
 
 
 def nucleic_error(path: Any, first: str) -> DataError:
@@ -195,104 +297,78 @@ def nucleic_error(path: Any, first: str) -> DataError:
 
 def _check_proteins(
     sequences: pd.Series, ids: np.ndarray, path: Any, min_sequences: int
-) -> np.ndarray:
-    """Check sequences, naming row and id, and refuse what is surely DNA or RNA."""
+) -> tuple[np.ndarray, int]:
+    """Return sequences and how many lost a stop at the end; refuse what is surely DNA or RNA."""
     if len(sequences) < min_sequences:
         raise DataError(
             f"{path} has {len(sequences)} sequence(s); expected at least {min_sequences}."
         )
     texts = sequences.astype(object).tolist()
+
+    def place(row: int) -> str:
+        return f"{path}: row {row} (id {ids[row]!r})"
+
+    n_stops = 0
     for row, text in enumerate(texts):
         given = text.strip() if isinstance(text, str) else ""
         if not given:
+            raise DataError(f"{place(row)} has no sequence; remove the row or add one.")
+        if not WRITTEN_CHARACTERS.issuperset(given):
+            bad = next(c for c in given if c not in WRITTEN_CHARACTERS)
             raise DataError(
-                f"{path}: row {row} (id {ids[row]!r}) has no sequence; remove the row or add one."
+                f"{place(row)} has the sequence {given[:30]!r} with the character {bad!r}; "
+                f"expected amino acids in one-letter code (20 residues, B J O U X Z, or . - *)."
             )
-        bad = next((c for c in given if c not in WRITTEN_CHARACTERS), None)
-        if bad is not None:
-            raise DataError(
-                f"{path}: row {row} (id {ids[row]!r}) has the sequence {given[:30]!r} with the "
-                f"character {bad!r}; expected amino acids in one-letter code (20 residues, "
-                f"B J O U X Z, or . - *)."
-            )
-        texts[row] = given
-    if sum(map(len, texts)) >= 100 and all(map(is_nucleic, texts)):
-        raise nucleic_error(path, texts[0])
-    return np.array(check_sequences(texts, name=str(path)), dtype=object)
+        if holds_gaps_alone(given):
+            raise gaps_alone_error(place(row), given)
+        texts[row] = strip_stop(given)
+        n_stops += texts[row] != given
+    if n_stops:
+        _log.info("%s: a stop (*) was removed from the end of %d sequence(s).", path, n_stops)
+    _warn_of_oddities(texts, ids, path)
+    return np.array(check_sequences(texts, name=str(path)), dtype=object), n_stops
 
 
-def check_target(
-    y: Any, *, task: Task = "auto", ids: Any = None, name: str = "y"
-) -> tuple[np.ndarray, str]:
-    """Validate targets and tell what they are.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_sequences,)
-        Numbers or class names.
-    task : {"auto", "regression", "classification"}, default="auto"
-        As in `read_proteins`.
-    ids : array-like of str or None, default=None
-        Named in messages.
-    name : str, default="y"
-        How to call the target in messages.
-
-    Returns
-    -------
-    y : ndarray of shape (n_sequences,)
-        Float for regression, NumPy's str for classification.
-    task : {"regression", "classification"}
-        What it is.
-
-    Raises
-    ------
-    DataError
-        If a target is missing, not finite, no number where one is needed, or all are equal.
-
-    Examples
-    --------
-    >>> from esmlearn.io import check_target
-    >>> check_target([1.5, 2.5, 7.0])[1], check_target(["Nucleus", "Membrane"])[1]
-    ('regression', 'classification')
-    """
-    if task not in ("auto", "regression", "classification"):
-        raise DataError(f"task is {task!r}; expected 'auto', 'regression' or 'classification'.")
-    column = pd.Series(np.asarray(y, dtype=object) if not isinstance(y, pd.Series) else y)
-    column = column.reset_index(drop=True)
-    label = [f"row {i}" if ids is None else f"row {i} (id {ids[i]!r})" for i in range(len(column))]
-    missing = np.flatnonzero(column.isna())
-    if len(missing):
-        raise DataError(
-            f"{name}: {label[missing[0]]} has no value ({len(missing)} such row(s)); remove these "
-            f"rows or fill them."
-        )
-    numbers = pd.to_numeric(column, errors="coerce")
-    if task == "auto":
-        # Mostly numbers means numbers: one cell of text must not turn a regression into classes.
-        task = "regression" if numbers.notna().mean() > 0.5 else "classification"
-        if column.nunique() == 2 and numbers.notna().all():
-            task = "classification"
-    if column.nunique() < 2:
-        raise DataError(
-            f"{name}: all {len(column)} values are {_show(column.iloc[0])}; expected at least two "
-            f"different ones, there is nothing to learn."
-        )
-    if task == "classification":
-        if column.nunique() > len(column) / 2 and len(column) > 10:
-            raise DataError(
-                f"{name}: {column.nunique()} different values in {len(column)} rows (row 0: "
-                f"{_show(column.iloc[0])}); expected classes that hold several proteins each."
-            )
-        return column.astype(str).to_numpy(dtype=str), "classification"
-    bad = np.flatnonzero(~np.isfinite(numbers.astype(float)))
-    if len(bad):
-        raise DataError(
-            f"{name}: {label[bad[0]]} is {_show(column.iloc[bad[0]])} ({len(bad)} such row(s)); "
-            f"expected a finite number. Remove the row, or pass task='classification'."
-        )
-    return numbers.to_numpy(dtype=float), "regression"
+def _warn_of_oddities(sequences: list[str], ids: np.ndarray, path: Any) -> None:
+    """Warn of stops before the end, and of DNA or RNA among proteins; refuse nothing else."""
+    stops = [row for row, sequence in enumerate(sequences) if inner_stop(sequence) >= 0]
+    if stops:
+        where = f"row {stops[0]} (id {ids[stops[0]]!r})"
+        warn(inner_stop_message(path, where, sequences[stops[0]], len(stops)))
+    nucleic = [row for row, sequence in enumerate(sequences) if is_nucleic(sequence)]
+    if len(nucleic) == len(sequences) and sum(map(len, sequences)) >= 100:
+        raise nucleic_error(path, sequences[0])
+    nucleic = [row for row in nucleic if looks_nucleic(sequences[row])]
+    if nucleic:
+        where = f"row {nucleic[0]} (id {ids[nucleic[0]]!r})"
+        warn(nucleic_message(path, where, sequences[nucleic[0]], len(nucleic)))
 
 
-def _show(value: Any) -> str:
-    """Return a value as the user wrote it, without NumPy's type names."""
-    return repr(value.item() if isinstance(value, np.generic) else value)
+def looks_nucleic(sequence: str) -> bool:
+    """Return whether one sequence among proteins is long enough to be DNA or RNA for sure."""
+    return len(sequence) >= _NUCLEIC_LENGTH and is_nucleic(sequence)
+
+
+def gaps_alone_error(where: str, sequence: str) -> DataError:
+    """Return the error for a sequence without any residue."""
+    return DataError(
+        f"{where} has the sequence {sequence[:30]!r}, gaps or stops (. - *) alone; expected at "
+        f"least one residue. Remove it first."
+    )
+
+
+def inner_stop_message(path: Any, where: str, sequence: str, n: int) -> str:
+    """Return the warning of a stop before the end of a sequence."""
+    return (
+        f"{path}: {where} has a stop (*) at position {inner_stop(sequence)}, before its end ({n} "
+        f"such sequence(s)), as pseudogenes and wrong reading frames have. Remove or correct it if "
+        f"that is not meant."
+    )
+
+
+def nucleic_message(path: Any, where: str, sequence: str, n: int) -> str:
+    """Return the warning of DNA or RNA among proteins."""
+    return (
+        f"{path}: {where} holds only the letters A C G T U N ({sequence[:30]!r}; {n} such "
+        f"sequence(s)) and looks like DNA or RNA among proteins. Translate or remove it."
+    )

@@ -10,10 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from esmlearn.exceptions import DataError
-from esmlearn.io._fasta import MAX_LENGTH, iter_fasta
-from esmlearn.io._proteins import nucleic_error
+from esmlearn.io._fasta import MAX_LENGTH, FastaRecord, iter_fasta
+from esmlearn.io._proteins import (
+    gaps_alone_error,
+    inner_stop_message,
+    looks_nucleic,
+    nucleic_error,
+    nucleic_message,
+)
 from esmlearn.utils._scratch import working_directory
-from esmlearn.utils._sequences import is_nucleic
+from esmlearn.utils._sequences import holds_gaps_alone, inner_stop, is_nucleic, strip_stop
+from esmlearn.utils._warn import warn
 
 _BUCKETS = 256
 _BUFFER = 1 << 16  # bytes per bucket; beyond, they go to disk
@@ -29,11 +36,14 @@ class Survey:
     n_records : int
         Records.
     n_distinct : int
-        Distinct sequences.
+        Distinct sequences, without the stops at their ends.
+    n_stops : int
+        Sequences with a stop (``*``) at the end.
     """
 
     n_records: int
     n_distinct: int
+    n_stops: int
 
 
 def survey_fasta(path: str | os.PathLike[str], *, max_length: int = MAX_LENGTH) -> Survey:
@@ -54,24 +64,50 @@ def survey_fasta(path: str | os.PathLike[str], *, max_length: int = MAX_LENGTH) 
     Raises
     ------
     DataError
-        If the file is no FASTA, holds DNA, or an id occurs twice; the message names the line.
+        If the file is no FASTA, holds DNA, a record of gaps alone or an id twice; the message names
+        the line.
     """
-    number = residues = 0
-    nucleic, first = True, ""
+    number = residues = n_stops = n_nucleic = 0
+    broken, nucleic = _Seen(), _Seen()
     with _register() as ids, _register() as sequences:
         for record in iter_fasta(path, max_length=max_length):
             number += 1
-            residues += len(record.sequence)
-            first = first or record.sequence
-            nucleic = nucleic and is_nucleic(record.sequence)
+            if holds_gaps_alone(record.sequence):
+                raise gaps_alone_error(f"{path}, {_place(record)}", record.sequence)
+            sequence = strip_stop(record.sequence)
+            n_stops += sequence != record.sequence
+            residues += len(sequence)
+            n_nucleic += is_nucleic(sequence)
+            if inner_stop(sequence) >= 0:
+                broken.add(record)
+            if looks_nucleic(sequence):
+                nucleic.add(record)
             ids.add(record.id, record.line)
-            sequences.add(record.sequence, number)
-        if nucleic and residues >= 100:
-            raise nucleic_error(path, first)
+            sequences.add(sequence, number)
+        if n_nucleic == number and residues >= 100:
+            raise nucleic_error(path, next(iter_fasta(path)).sequence)
         twice = min(ids.repeated(), default=None)
         if twice is not None:
             _refuse(path, max_length, *twice)
-        return Survey(number, number - sum(1 for _ in sequences.repeated()))
+        for seen, message in ((broken, inner_stop_message), (nucleic, nucleic_message)):
+            if seen.first is not None:
+                warn(message(path, _place(seen.first), seen.first.sequence, seen.n))
+        return Survey(number, number - sum(1 for _ in sequences.repeated()), n_stops)
+
+
+def _place(record: FastaRecord) -> str:
+    return f"line {record.line} (id {record.id!r})"
+
+
+@dataclass
+class _Seen:
+    """Records of a kind: the first of them, and how many there are."""
+
+    first: FastaRecord | None = None
+    n: int = 0
+
+    def add(self, record: FastaRecord) -> None:
+        self.first, self.n = self.first or record, self.n + 1
 
 
 def _refuse(path: str | os.PathLike[str], max_length: int, line: int, first: int) -> None:

@@ -2,7 +2,10 @@
 
 import csv
 import os
+import re
+import reprlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Literal
 
@@ -17,13 +20,14 @@ from esmlearn.utils._paths import atomic_write
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 _MAX_LINE = 1 << 26  # bytes
 _PARQUET = {".parquet", ".pq"}
-_MISSING = ("NA", "N/A", "NaN", "nan", "null")
-# No leading zeros: "007" is an id.
-_NUMBER = r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf)|" + "|".join(_MISSING)
+_OTHER_SEPARATORS = ";\t,"  # where a header holds none of its suffix's
 
 
-def table_kind(path: str | os.PathLike[str]) -> str:
-    """Return the suffix that says the format, without ``.gz`` or ``.zst``."""
+def table_kind(path: str | os.PathLike[str], *, also: str = "") -> str:
+    """Return the suffix that says the format, without ``.gz`` or ``.zst``.
+
+    Where there is none, an error names the formats, and what else could be read (`also`).
+    """
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     if suffixes and suffixes[-1] in COMPRESSED_SUFFIXES:
         suffixes.pop()
@@ -32,7 +36,7 @@ def table_kind(path: str | os.PathLike[str]) -> str:
         raise DataError(
             f"{path} has the suffix {kind!r}; expected one of "
             f"{', '.join([*_SEPARATORS, *sorted(_PARQUET)])} (text formats also with .gz; "
-            f".zst to read)."
+            f".zst to read){also}."
         )
     return kind
 
@@ -44,19 +48,23 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     ----------
     path : path-like
         The suffix decides the format: ``.csv``, ``.tsv``, ``.tab``, ``.txt`` (tab-separated), each
-        also compressed with gzip or zstd, or ``.parquet``.
+        also compressed with gzip or zstd, or ``.parquet``. A text table whose header does not hold
+        the separator of its suffix is read with the one that it holds (comma, semicolon or tab), or
+        with the one of a first line ``sep=;`` as Excel writes it.
 
     Returns
     -------
     table : pandas.DataFrame
-        All columns as they lie in the file. Text columns stay text: a protein called ``NA`` or the
-        id ``007`` are not turned into something else. Empty cells are missing, and in columns of
-        numbers also NA, N/A, NaN and null.
+        All columns as they lie in the file. The columns of a text table are text, character by
+        character: the ids ``007``, ``1E5`` and ``NA`` stay what they are. Use `pandas.to_numeric`
+        where a column is used as numbers. Empty cells are missing.
 
     Raises
     ------
     DataError
-        If the file is missing, empty, damaged, has no rows or, as text, a NUL character.
+        If the file is missing, empty, damaged, has no rows, two columns of one name or, as text, a
+        NUL character, a row of more or fewer cells than the header, or a double quote that leaves
+        open where a cell ends; the message names the line.
 
     Examples
     --------
@@ -65,66 +73,96 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     >>> from esmlearn.io import read_table
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "table.csv")
-    ...     _ = path.write_text("id,sequence,target\nP1,MKV,37.5\n")
+    ...     _ = path.write_text("id,sequence,target\n007,MKV,37.50\n")
     ...     read_table(path)
-       id sequence  target
-    0  P1      MKV    37.5
+        id sequence target
+    0  007      MKV  37.50
     """
-    kind = table_kind(path)
+    kind = table_kind(path, also=", or a FASTA file, which begins with '>' (.fasta, .fa, .faa)")
     check_file(path)
     table = _read_parquet(path) if kind in _PARQUET else _read_text(path, _SEPARATORS[kind])
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise DataError(f"{path} has two columns {twice[0]!r}; rename or remove one of them.")
     if table.empty:
         raise DataError(f"{path} has a header but no rows; expected one row per protein.")
     return table
 
 
 def _read_text(path: str | os.PathLike[str], separator: str) -> pd.DataFrame:
+    # The limit of a cell is one for the whole process; it is raised, and never lowered.
+    csv.field_size_limit(max(csv.field_size_limit(), _MAX_LINE))
     with open_text(path, max_line=_MAX_LINE, newline="") as handle:
+        lines = _checked_lines(handle, path)
+        first, skipped, separator = _find_header(lines, path, separator)
+        # Where the whole header is quoted, every text is, and no quote can be a stray one.
+        stray = not all(re.fullmatch('".*"', name) for name in first.strip().split(separator))
+        reader = csv.reader(chain([first], lines), delimiter=separator, strict=True)
+        rows, line = [], skipped
         try:
-            table = pd.read_csv(
-                _NoNul(handle, path),
-                sep=separator,
-                dtype=str,
-                keep_default_na=False,
-                na_values=[""],
-            )
-        except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise DataError(f"{path} cannot be read as a table: {str(error).strip()}.") from error
-    return table.apply(_numbers)
-
-
-class _NoNul:
-    """A text file that refuses NUL, at which pandas before 3.1 cuts a cell without a word."""
-
-    def __init__(self, handle: IO[str], path: str | os.PathLike[str]) -> None:
-        self._handle = handle
-        self._path = path
-        self._line = 1
-
-    def read(self, size: int = -1) -> str:
-        return self._checked(self._handle.read(size))
-
-    def __iter__(self) -> Iterator[str]:
-        return map(self._checked, self._handle)
-
-    def _checked(self, text: str) -> str:
-        before, nul, _ = text.partition("\0")
-        self._line += before.count("\n")
-        if nul:
+            header = next(reader)
+            _check_row(f"{path}, line {line + 1}", header, header, separator, stray=stray)
+            line = skipped + reader.line_num
+            for row in reader:
+                if len(row) > 1 or (row and (len(header) == 1 or row[0].strip())):
+                    broken = skipped + reader.line_num > line + 1
+                    where = f"{path}, line {line + 1}"
+                    _check_row(where, row, header, separator, stray=stray and broken)
+                    rows.append([cell or None for cell in row])
+                line = skipped + reader.line_num
+        except csv.Error as error:
             raise DataError(
-                f"{self._path} has a NUL character in line {self._line}; expected text. Save it as "
-                f"UTF-8 (UTF-16 without its mark looks like this), or remove the character."
+                f"{path}, line {line + 1}: a cell begins with a double quote and does not end with "
+                f'one ({error}). Remove the quote, or write the cell as """like this".'
+            ) from error
+    names = [name or f"Unnamed: {number}" for number, name in enumerate(header)]
+    return pd.DataFrame(rows, columns=names, dtype=object)
+
+
+def _checked_lines(handle: IO[str], path: str | os.PathLike[str]) -> Iterator[str]:
+    """Yield lines, refusing a NUL, which is in no text."""
+    for number, line in enumerate(handle, start=1):
+        if "\0" in line:
+            raise DataError(
+                f"{path} has a NUL character in line {number}; expected text. Save it as UTF-8 "
+                f"(UTF-16 without its mark looks like this), or remove the character."
             )
-        return text
+        yield line
 
 
-def _numbers(column: pd.Series) -> pd.Series:
-    """Return a column as numbers if every present cell is a plainly written one."""
-    cells = column.str.strip()
-    present = cells.dropna()
-    if present.empty or not present.str.fullmatch(_NUMBER).all():
-        return column
-    return pd.to_numeric(cells.mask(cells.isin(_MISSING)))
+def _find_header(
+    lines: Iterator[str], path: str | os.PathLike[str], separator: str
+) -> tuple[str, int, str]:
+    """Return the line of the header, the number of lines before it, and the separator."""
+    for skipped, line in enumerate(lines):
+        directive = re.fullmatch(r'sep=([^\w\r\n"])\s*', line)
+        if directive:
+            separator = directive[1]
+        elif line.strip():
+            bare = re.sub('"[^"]*"', "", line)
+            if separator not in bare:
+                separator = max([separator, *_OTHER_SEPARATORS], key=bare.count)
+            return line, skipped, separator
+    raise DataError(f"{path} has no header; expected a line with the names of the columns.")
+
+
+def _check_row(
+    where: str, row: list[str], header: list[str], separator: str, *, stray: bool
+) -> None:
+    """Refuse a row of another length, and one that stray quotes may have made of several."""
+    if len(row) != len(header):
+        raise DataError(
+            f"{where}: the row has {len(row)} cell(s), {reprlib.repr(row)}, and the header "
+            f"{len(header)}; expected as many. Correct the row, or quote a cell that holds the "
+            f"separator {separator!r}."
+        )
+    parts = re.split("\r\n|\r|\n", separator.join(row))
+    if stray and len(parts) > 1 and {part.count(separator) for part in parts} == {len(header) - 1}:
+        raise DataError(
+            f"{where}: a cell begins with a double quote and ends {len(parts) - 1} line(s) later, "
+            f"though each of these lines is a whole row. Remove the quotes; or quote the header, "
+            f"too, if the cell is meant to hold line breaks."
+        )
 
 
 def _read_parquet(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -163,7 +201,11 @@ def write_table(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
 
 
 def quoting_of(table: pd.DataFrame) -> Literal[0, 2]:
-    """Return how to quote a table: csv leaves a lone carriage return bare, which ends a row."""
+    """Return how to quote a table: every text where one holds a line break.
+
+    csv leaves a lone carriage return bare, which ends a row; and a quoted header tells `read_table`
+    that no quote is a stray one.
+    """
     texts = table.select_dtypes(["object", "string"])
-    bare = any(texts[name].astype(str).str.contains("\r", regex=False).any() for name in texts)
-    return csv.QUOTE_NONNUMERIC if bare else csv.QUOTE_MINIMAL
+    broken = any(texts[name].astype(str).str.contains("[\r\n]").any() for name in texts)
+    return csv.QUOTE_NONNUMERIC if broken else csv.QUOTE_MINIMAL

@@ -11,9 +11,11 @@ from esmlearn.plotting._style import (
     AxesMixin,
     colour,
     marker,
+    plain,
     region_edges,
     region_names,
     region_of,
+    shorten,
     with_unit,
 )
 from esmlearn.utils._finite import check_finite
@@ -207,7 +209,7 @@ class PredictionErrorByRegionDisplay(AxesMixin):
                 marker=marker(index),
                 alpha=0.5,
                 linewidths=0,
-                label=None if self.folds is None else f"fold {fold}",
+                label=None if self.folds is None else f"fold {shorten(fold)}",
                 rasterized=True,
             )
         ends = [
@@ -232,9 +234,10 @@ class PredictionErrorByRegionDisplay(AxesMixin):
             hatch=["///" if r else "" for r in rare],
         )
         ax.bar_label(bars, labels=[f"{e:.3g}" if np.isfinite(e) else "none" for e in errors])
-        names = region_names(self.edges, unit)
+        names = [plain(region) for region in region_names(self.edges, unit)]
         ax.set_xticks(range(len(errors)), names, rotation=20, ha="right", rotation_mode="anchor")
         ax.set(
-            xlabel=f"Region of the measured {name}" + (" (hatched: rare)" if rare.any() else ""),
+            xlabel=f"Region of the measured {plain(name)}"
+            + (" (hatched: rare)" if rare.any() else ""),
             ylabel=with_unit("Mean absolute error", unit),
         )

@@ -12,6 +12,7 @@ from esmlearn.plotting._style import (
     AxesMixin,
     colour,
     marker,
+    plain,
     region_names,
     region_of,
     shorten,
@@ -148,7 +149,7 @@ class FoldsDisplay(AxesMixin):
             tint = colour(0) if n_parts == 1 else colours[index]
             ax.barh(positions, counts, left=left, color=tint, label=shorten(name, 18))
             left += counts
-        ax.set_yticks(positions, [f"fold {fold}" for fold in self.table.index])
+        ax.set_yticks(positions, [f"fold {shorten(fold)}" for fold in self.table.index])
         ax.invert_yaxis()
         ax.set_xlabel("Test rows")
         if n_parts > 1:
@@ -262,7 +263,7 @@ class LeakageDisplay(AxesMixin):
         ax = self._start(ax, size=(5.0, 1.2 + 0.55 * len(self.shares)))
         for position, (name, values) in enumerate(self.shares.items()):
             mean = float(np.mean(values))
-            ax.barh(position, 100 * mean, color=colour(position), label=name, height=0.6)
+            ax.barh(position, 100 * mean, color=colour(position), label=plain(name), height=0.6)
             ax.plot(
                 100 * np.asarray(values, dtype=float),
                 np.full(len(values), position),

@@ -55,18 +55,28 @@ def marker(index: int) -> str:
     return MARKERS[index % len(MARKERS)]
 
 
+def plain(text: Any) -> str:
+    """Return text of a user as matplotlib draws it character by character.
+
+    Between two dollars it would read a formula, it leaves labels that begin with an underscore out
+    of legends, and it cannot draw line breaks and other control characters.
+    """
+    text = "".join(c if c.isprintable() else " " for c in str(text)).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
 def shorten(text: Any, length: int = 22) -> str:
-    """Cut a label in its middle so that start and end stay readable."""
+    """Return text of a user as a label, cut in its middle so that both ends stay readable."""
     text = str(text)
-    if len(text) <= length:
-        return text
-    half = (length - 1) // 2
-    return f"{text[:half]}…{text[-half:]}"
+    if len(text) > length:
+        half = (length - 1) // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    return plain(text)
 
 
 def with_unit(name: str, unit: str | None) -> str:
-    """Return an axis label with its unit."""
-    return f"{name} ({unit})" if unit else name
+    """Return an axis label with its unit, both of them text of a user."""
+    return plain(f"{name} ({unit})" if unit else name)
 
 
 def region_names(regions: HasRegions | Any, unit: str | None = None) -> list[str]:

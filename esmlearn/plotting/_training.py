@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from esmlearn.exceptions import DataError
-from esmlearn.plotting._style import AxesMixin, colour, marker
+from esmlearn.plotting._style import AxesMixin, colour, marker, plain
 
 
 class ResamplingLevelDisplay(AxesMixin):
@@ -126,12 +126,12 @@ class ResamplingLevelDisplay(AxesMixin):
                 color=colour(index),
                 marker=marker(index),
                 capsize=3,
-                label=str(name),
+                label=plain(name),
             )
         if self.baseline is not None:
             ax.axhline(self.baseline, color="0.5", linestyle="--", label="no resampling")
         ax.set_xticks(levels, [f"+{level:g} %" for level in levels])
-        ax.set(xlabel="Rows added to the rare regions", ylabel=label or self.metric)
+        ax.set(xlabel="Rows added to the rare regions", ylabel=plain(label or self.metric))
         ax.legend(frameon=False, fontsize="small")
         return self
 

@@ -47,7 +47,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """Short name, fit for file names."""
+        """Short name, as in the tables."""
         if self.resampler in ("none", "tuned"):
             return self.model if self.resampler == "none" else f"{self.model}-tuned"
         return f"{self.model}-{self.resampler}-{self.level}"

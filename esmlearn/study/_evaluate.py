@@ -11,12 +11,13 @@ from joblib import delayed
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from esmlearn.exceptions import TrainingInterruptedWarning
+from esmlearn.exceptions import CacheError, TrainingInterruptedWarning
 from esmlearn.study._candidates import Candidate, PipelineFactory
 from esmlearn.study._data import StudyData
 from esmlearn.study._metrics import classification_metrics, regression_metrics
 from esmlearn.study._settings import WorkFolder
 from esmlearn.utils._parallel import iterate_results
+from esmlearn.utils._paths import file_name
 
 _COST = {"network": 9, "forest": 8, "logistic": 5, "ridge": 1, "dummy": 0}
 
@@ -49,7 +50,7 @@ class Task:
     @property
     def name(self) -> str:
         """Name of the fold result in the work folder."""
-        return f"{self.split}-{self.fold}-{self.candidate.name}-{self.key}"
+        return f"{self.split}-{self.fold}-{file_name(self.candidate.name)}-{self.key}"
 
 
 def evaluate(task: Task, data: StudyData, factory: PipelineFactory, store: WorkFolder) -> None:
@@ -110,8 +111,16 @@ def evaluate_all(
     runs = (delayed(evaluate)(task, data, factory, store) for task in missing)
     for _ in iterate_results(runs, n_jobs=n_jobs, ordered=False):
         bar.update(1)
-    results = [store.read(task.name) for task in tasks]
-    return [result for result in results if result is not None]
+    results = []
+    for task in tasks:
+        result = store.read(task.name)
+        if result is None:
+            raise CacheError(
+                f"{store.path} does not give back the result {task.name} that was written to it; "
+                f"check the disk, or name another folder."
+            )
+        results.append(result)
+    return results
 
 
 @contextmanager

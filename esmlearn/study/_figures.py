@@ -23,6 +23,8 @@ from esmlearn.plotting import (
 from esmlearn.study._metrics import metrics_of
 from esmlearn.study._result import StudyResult
 from esmlearn.utils._optional import import_optional
+from esmlearn.utils._paths import file_name
+from esmlearn.utils._warn import warn
 
 #: A colour that no figure uses: ink is drawn with it and becomes the page's text colour.
 _INK = "#0b0c0d"
@@ -56,15 +58,26 @@ class Figure:
         return f'<?xml version="1.0"?>\n{head} style="background:#fff;color:#222">{body}'
 
 
-def draw_figures(result: StudyResult) -> list[Figure]:
-    """Draw every figure of a study, in the order of the report."""
-    figures = []
+def draw_figures(result: StudyResult) -> tuple[list[Figure], list[str]]:
+    """Draw every figure of a study, in the order of the report; also return what failed.
+
+    A figure is worth less than the hours behind it: one that fails is warned of and left out.
+    """
+    figures, failed = [], []
     for name, title, caption, draw in _plan(result):
         with _page_style() as pyplot:
-            figure = draw().figure_
-            figures.append(Figure(name, title, caption, _svg(figure, name)))
-            pyplot.close(figure)
-    return figures
+            others = pyplot.get_fignums()
+            try:
+                figures.append(Figure(name, title, caption, _svg(draw().figure_, name)))
+            except Exception as error:
+                failed.append(
+                    f"The figure {title!r} ({name}) could not be drawn and is left out "
+                    f"({type(error).__name__}: {error})."
+                )
+                warn(failed[-1])
+            for number in set(pyplot.get_fignums()).difference(others):
+                pyplot.close(number)
+    return figures, failed
 
 
 @contextmanager
@@ -181,9 +194,11 @@ def _error_figures(result: StudyResult) -> Plan:
 def _training_figures(result: StudyResult) -> Plan:
     rare = metrics_of(result.data.task)[-1]
     results = result.results[result.results["resampler"] != "tuned"]
-    for model in results.loc[results["resampler"] != "none", "model"].unique():
+    models = results.loc[results["resampler"] != "none", "model"].unique()
+    for number, model in enumerate(models):
+        same = file_name(model) == model
         yield (
-            f"levels-{model}",
+            f"levels-{model}" if same else f"levels-{number}-{file_name(model)}",
             f"Over-sampling and rare ones: {model}",
             f"{rare.title}, mean and standard deviation over the folds.",
             partial(

@@ -1,5 +1,6 @@
 """Report and model card: plain values for their templates."""
 
+import re
 from importlib import resources
 from typing import Any
 
@@ -37,8 +38,10 @@ def render_card(result: StudyResult, about: dict[str, Any]) -> str:
 
 def _template(file: str) -> Any:
     jinja2 = import_optional("jinja2", extra="study", purpose="A report")
+    is_html = file.endswith(".html")
     environment = jinja2.Environment(
-        autoescape=file.endswith(".html"),
+        autoescape=is_html,
+        finalize=None if is_html else escape_markdown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -48,6 +51,15 @@ def _template(file: str) -> Any:
     environment.filters |= {word.__name__: word for word in words}
     source = resources.files("esmlearn.study") / "templates" / file
     return environment.from_string(source.read_text(encoding="utf-8"))
+
+
+def escape_markdown(value: Any) -> Any:
+    """Return text that Markdown shows as it is, on one line; what is marked safe stays."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", value)
+    # An underscore inside a word emphasizes nothing.
+    return re.sub(r"[\\`*\[\]<>#|~$&]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
 
 
 def _context(result: StudyResult, about: dict[str, Any]) -> dict[str, Any]:

@@ -42,17 +42,27 @@ class WorkFolder:
         """Return a finished result as it was written; None if it is missing or damaged."""
         path = self.path / f"{name}.json"
         try:
-            return json.loads(path.read_text())
+            kept = json.loads(path.read_bytes())
+            if kept["sha256"] == self._checksum(name, kept["result"]):
+                return kept["result"]
+            reason: object = "its checksum is another"
         except FileNotFoundError:
             return None
-        except (ValueError, OSError) as error:
-            _log.warning("%s is damaged (%s) and is computed again.", path, error)
-            return None
+        except (ValueError, TypeError, KeyError, OSError) as error:
+            reason = error
+        _log.warning("%s is damaged (%s) and is computed again.", path, reason)
+        return None
 
     def write(self, name: str, result: dict[str, Any]) -> None:
         """Write a finished result, whole or not at all; floats come back bit for bit."""
+        kept = {"sha256": self._checksum(name, result), "result": result}
         with atomic_write(self.path / f"{name}.json") as temporary:
-            temporary.write_text(json.dumps(result))
+            temporary.write_text(json.dumps(kept), encoding="ascii")
+
+    @staticmethod
+    def _checksum(name: str, result: Any) -> str:
+        """Return a digest of a result and its name, so that neither can stand for another."""
+        return hashlib.sha256(json.dumps([name, result]).encode()).hexdigest()
 
 
 def settings_of_study(

@@ -29,8 +29,9 @@ def write_study(result: StudyResult, folder: Path, source: dict[str, Any]) -> Pa
     digest = persistence.save(result.best_model, folder / MODEL_NAME)
     write_tables(result, folder)
     about = describe_run(result, source, digest)
+    figures, failed = draw_figures(result)
+    about["notes"] += failed
     write_text(folder / "study.json", json.dumps(about, indent=1, default=str) + "\n")
-    figures = draw_figures(result)
     for figure in figures:
         write_text(folder / "figures" / f"{figure.name}.svg", figure.standalone)
     write_text(folder / "model_card.md", render_card(result, about))

@@ -1,6 +1,7 @@
 """Folder of files that esmlearn may compute again, and writing of whole files."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,11 @@ def cache_directory(*parts: str) -> Path:
     directory = root.joinpath(*parts)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     return directory
+
+
+def file_name(text: str) -> str:
+    """Return text of a user as a part of a file name, not longer than 80 characters."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", text)[:80]
 
 
 @contextmanager

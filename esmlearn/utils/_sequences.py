@@ -132,7 +132,7 @@ def _scan_block(items: Sequence[Any]) -> Scan | None:
     lengths = np.fromiter(map(len, items), dtype=np.int64, count=len(items))
     if not text.isascii() or not lengths.all():
         return None
-    stops, raw = lengths.cumsum(), text.encode("ascii")
+    ends, raw = lengths.cumsum(), text.encode("ascii")
     codes = np.frombuffer(raw, dtype=np.uint8)
     lower = others = np.empty(0, dtype=np.int64)  # positions
     if not _within(codes, "A", "Z").all():  # every letter is allowed, and nearly all is letters
@@ -143,19 +143,17 @@ def _scan_block(items: Sequence[Any]) -> Scan | None:
     if not np.isin(codes[others], _GAP_BYTES).all():
         return None
     ambiguous = [np.flatnonzero(codes == a[0]) for a in _AMBIGUOUS_BYTES if a in raw]
-    return Scan(
-        lengths,
-        np.bincount(_owners(others, stops), minlength=len(items)),
-        _mark(stops, *ambiguous),
-        _mark(stops, lower),
-    )
+    n_gaps = np.bincount(_owners(others, ends), minlength=len(items))
+    if (n_gaps == lengths).any():
+        return None
+    return Scan(lengths, n_gaps, _mark(ends, *ambiguous), _mark(ends, lower))
 
 
-def _mark(stops: np.ndarray, *positions: np.ndarray) -> np.ndarray:
+def _mark(ends: np.ndarray, *positions: np.ndarray) -> np.ndarray:
     """Return which of the joined sequences hold any of these positions."""
-    marks = np.zeros(len(stops), dtype=bool)
+    marks = np.zeros(len(ends), dtype=bool)
     for some in positions:
-        marks[_owners(some, stops)] = True
+        marks[_owners(some, ends)] = True
     return marks
 
 
@@ -164,9 +162,9 @@ def _within(codes: np.ndarray, first: str, last: str) -> np.ndarray:
     return (codes - np.uint8(ord(first))) <= np.uint8(ord(last) - ord(first))
 
 
-def _owners(positions: np.ndarray, stops: np.ndarray) -> np.ndarray:
+def _owners(positions: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Return in which sequence each position of the joined sequences lies."""
-    return np.searchsorted(stops, positions, side="right")
+    return np.searchsorted(ends, positions, side="right")
 
 
 def _upper_ascii(sequence: str) -> str:
@@ -194,8 +192,8 @@ def check_sequences(X: Any, *, name: str = "X", min_sequences: int = 1) -> list[
     Raises
     ------
     DataError
-        If an item is no str, is empty or holds another character; the message names the index,
-        the character and its position.
+        If an item is no str, is empty, holds gaps and stops alone or another character; the message
+        names the index, the character and its position.
     """
     items = as_items(X, name)
     if len(items) < min_sequences:
@@ -228,6 +226,11 @@ def _refuse(items: Sequence[Any], name: str) -> None:
                     f"expected one of {STANDARD_RESIDUES} or {AMBIGUOUS_RESIDUES} . - * (any "
                     f"case). {remedy} first."
                 )
+        if holds_gaps_alone(item):
+            raise DataError(
+                f"{name}[{index}] is {_SHORT_REPR.repr(item)}, gaps or stops (. - *) alone; "
+                f"expected at least one residue. Remove it first."
+            )
 
 
 def _remedy(item: Any) -> str:
@@ -285,6 +288,21 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def holds_gaps_alone(sequence: str) -> bool:
+    """Return whether a sequence has no residue besides ``. - *``."""
+    return not sequence.strip(GAP_CHARACTERS)
+
+
+def strip_stop(sequence: str) -> str:
+    """Return a sequence without the stop (``*``) that ends a predicted gene."""
+    return sequence.rstrip("*")
+
+
+def inner_stop(sequence: str) -> int:
+    """Return the position of the first stop (``*``) before a residue; -1 if there is none."""
+    return sequence.rstrip(GAP_CHARACTERS).find("*") if "*" in sequence else -1
 
 
 def remove_gaps(sequence: str) -> str:

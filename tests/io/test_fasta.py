@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esmlearn.exceptions import DataError, EngineNotFoundError
-from esmlearn.io import iter_fasta, read_fasta, write_fasta
+from esmlearn.io import is_fasta, iter_fasta, read_fasta, read_proteins, write_fasta
+from esmlearn.io._survey import survey_fasta
+from esmlearn.utils._sequences import remove_gaps
 
 
 def _write(tmp_path, text, name="x.fasta"):
@@ -141,11 +143,96 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+proteins = st.text("ACDEFGHIKLMNPQRSTVWYX-", max_size=200).filter(remove_gaps)
+
+
 @given(
-    sequences=st.lists(st.text("ACDEFGHIKLMNPQRSTVWYX-", min_size=1, max_size=200), min_size=1),
+    sequences=st.lists(proteins, min_size=1),
     width=st.integers(1, 80),
 )
 def test_what_is_written_is_read_back(tmp_path_factory, sequences, width):
     path = tmp_path_factory.mktemp("round") / "x.fa"
     write_fasta(path, sequences, width=width)
     assert read_fasta(path)["sequence"].tolist() == sequences
+
+
+@pytest.mark.parametrize(
+    "name", ["x.fasta", "x.a2m", "x.fsa", "x", "x.txt", "x.csv", "x.v2", "x.a2m.gz", "x.gz"]
+)
+@pytest.mark.parametrize("text", [">a\nMK-V\n", "\ufeff>a\nMK-V\n", "\n\n>a\nMK-V\n"])
+def test_fasta_of_any_suffix_is_read(name, text, tmp_path):
+    content = text.encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    assert is_fasta(tmp_path / name)
+    assert read_proteins(tmp_path / name).sequences.tolist() == ["MK-V"]
+
+
+@pytest.mark.parametrize("name", ["x.a2m2", "x", "x.gz"])
+def test_what_is_neither_table_nor_fasta_is_told_of_both(name, tmp_path):
+    (tmp_path / name).write_text("id,sequence\n")
+    assert not is_fasta(tmp_path / name)
+    with pytest.raises(DataError, match=r"expected one of \.csv, .* or a FASTA file, which begins"):
+        read_proteins(tmp_path / name)
+    with pytest.raises(DataError, match="no file"):
+        read_proteins(tmp_path / "none.csv")
+
+
+def write(path, sequences):
+    """Write records named a, b, c and so on, as FASTA or as a table."""
+    ids = "abcdefgh"[: len(sequences)]
+    if path.suffix == ".csv":
+        path.write_text("id,sequence\n" + "".join(map("{},{}\n".format, ids, sequences)))
+    else:
+        path.write_text("".join(map(">{}\n{}\n".format, ids, sequences)))
+    return path
+
+
+def look(path):
+    """Look through a file as both readers do."""
+    if path.suffix == ".csv":
+        return read_proteins(path)
+    survey_fasta(path)
+    return read_proteins(path)
+
+
+@pytest.mark.parametrize("name", ["x.fa", "x.csv"])
+class TestOddities:
+    def test_stops_at_the_end_are_removed_and_counted(self, name, tmp_path):
+        path = write(tmp_path / name, ["MKV*", "mkl**", "MST"])
+        proteins = look(path)
+        assert proteins.sequences.tolist() == ["MKV", "MKL", "MST"]
+        assert proteins.n_stops == 2
+        if name == "x.fa":
+            assert survey_fasta(path).n_stops == 2
+
+    def test_copies_that_differ_by_a_stop_are_one(self, name, tmp_path):
+        path = write(tmp_path / "x.fa", ["MKV*", "MKV", "MST"])
+        assert survey_fasta(path).n_distinct == 2
+
+    @pytest.mark.parametrize("gaps", ["-", "---", "*", ".-*"])
+    def test_gaps_alone_are_refused_by_name(self, name, gaps, tmp_path):
+        path = write(tmp_path / name, ["MKV", gaps])
+        with pytest.raises(DataError, match=r"(row 1|line 3) \(id 'b'\) .*alone; expected"):
+            look(path)
+        with pytest.raises(DataError, match=r"row 1 \(id 'b'\) .*alone; expected"):
+            read_proteins(path)
+
+    @pytest.mark.parametrize(
+        ("odd", "message"),
+        [
+            ("MK*V*", r"a stop \(\*\) at position 2"),
+            ("*MKV", r"a stop \(\*\) at position 0"),
+            ("ACGUUGCAACGUUUGACCAGN", "looks like DNA or RNA among proteins"),
+            ("ACGTTGCAACGTTTGACCAGT", "looks like DNA or RNA among proteins"),
+        ],
+    )
+    def test_a_warning_names_what_is_odd(self, name, odd, message, tmp_path):
+        path = write(tmp_path / name, ["MKV", odd, odd + "A"])
+        with pytest.warns(UserWarning, match=rf"row 1 \(id 'b'\) .*{message}"):
+            read_proteins(path)
+        if name == "x.fa":
+            with pytest.warns(UserWarning, match=rf"line 3 \(id 'b'\) .*{message}"):
+                survey_fasta(path)
+
+    def test_short_peptides_are_no_dna(self, name, tmp_path):
+        look(write(tmp_path / name, ["MKV", "GAGAGA", "TTTT", "MK*"]))

@@ -353,3 +353,55 @@ def test_leakage_is_drawn_from_audits_and_from_single_numbers():
     folds = report.table["A"].to_numpy()[:-1]
     assert display.means() == [pytest.approx(folds.mean()), 0.25]
     assert len(folds) == 2
+
+
+TEXTS = [
+    "$a$",
+    "$",
+    "a$b$c$",
+    r"\$x$",
+    r"$\frac$",
+    "_x",
+    "two\nlines",
+    "tab\t",
+    "%s",
+    "é °",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("draw", ["labels", "classes", "folds", "shares", "levels", "errors"])
+def test_text_of_users_is_drawn_as_it_is(text, draw, data, tmp_path):
+    y, predicted, regions = data
+    classes = np.array([text, "other", "third"], dtype=object)[np.arange(300) % 3]
+    displays = {
+        "labels": lambda: [
+            TargetRegionsDisplay.from_target(y, regions, name=text, unit=text),
+            EmbeddingPCADisplay.from_embedding(np.c_[y, y], y, name=text, unit=text),
+        ],
+        "classes": lambda: [
+            TargetRegionsDisplay.from_target(classes, np.zeros(3, bool)),
+            EmbeddingPCADisplay.from_embedding(np.c_[y, y], classes),
+            RegionConfusionDisplay.from_predictions(classes, classes),
+        ],
+        "folds": lambda: [FoldsDisplay.from_folds(classes, classes)],
+        "shares": lambda: [LeakageDisplay.from_shares({text: [0.5], "other": [0.1]})],
+        "levels": lambda: [
+            ResamplingLevelDisplay.from_results(
+                RESULTS.replace("smote", text), "recall_rare", model="ridge", label=text
+            )
+        ],
+        "errors": lambda: [
+            PredictionErrorByRegionDisplay.from_predictions(
+                y, predicted, regions=regions, name=text, unit=text, folds=classes, kind=kind
+            )
+            for kind in ("scatter", "error")
+        ],
+    }
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    for display in displays[draw]():
+        display.figure_.savefig(tmp_path / "x.svg")
+        drawn = display.figure_.findobj(matplotlib.text.Text)
+        found = [t._preprocess_math(t.get_text()) for t in drawn]
+        assert not any(math for _, math in found)
+        assert any(shown in label for label, _ in found)

@@ -6,12 +6,18 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import NotFittedError
 
 from esmlearn.persistence import load
 from esmlearn.study import Study, flattery, headline
 from esmlearn.study._metrics import metrics_of
+from esmlearn.study._report import escape_markdown
 from esmlearn.study._wording import measured, number, p_value, tell
+from tests.study.conftest import small_study
 
 
 class Page(HTMLParser):
@@ -230,3 +236,81 @@ def test_no_mark_of_code_is_on_the_page(page):
     text = " ".join(page.text)
     for mark in ("built-in", "object at", "None", "True", "False", "{'", "nan"):
         assert mark not in text, mark
+
+
+# Text of users ------------------------------------------------------------------------------------
+
+HOSTILE = [
+    "$a$",
+    "<b>&amp;",
+    "a|b`c`*d*",
+    "two\nlines # [x](y)",
+    "_x_",
+    "../up/$\\frac$",
+]
+
+
+@pytest.fixture(scope="module", params=[0, 1])
+def hostile(request, checkpoint, proteins, tmp_path_factory):
+    """Studies whose every name is hostile: of a continuous target, and of classes."""
+    models = {name: small_study(checkpoint).models["ridge"] for name in HOSTILE[:6]}
+    options = {"models": {"dummy": DummyRegressor(), **models}, "name": HOSTILE[0] * 2}
+    y = proteins[1]
+    if request.param:
+        options["models"] = {"dummy": DummyClassifier(), HOSTILE[5]: LogisticRegression(C=0.1)}
+        options |= {"regions": None, "name": "".join(HOSTILE[:5])}
+        y = np.array(HOSTILE[:3], dtype=object)[np.digitize(y, [35, 50])]
+    options |= {"resamplers": ("random",), "unit": "<$u$|`>" if not request.param else None}
+    study = small_study(checkpoint, random_split=False, **options)
+    study.fit(proteins[0], y, ids=[f"${i}$<|`" for i in range(90)])
+    folder = tmp_path_factory.mktemp("hostile")
+    study.write(folder / "in", source={"name": "".join(HOSTILE[:6]), "sha256": "f" * 64})
+    return study, folder
+
+
+def test_names_of_users_leave_no_figure_out_and_no_file_outside(hostile):
+    study, folder = hostile
+    about = json.loads((folder / "in" / "study.json").read_text())
+    assert not [note for note in about["notes"] if "figure" in note]
+    assert [path.name for path in folder.iterdir()] == ["in"]
+    pictures = list((folder / "in" / "figures").iterdir())
+    assert all(re.fullmatch(r"[\w.-]+\.svg", path.name) for path in pictures)
+    n_resampled = study.results_.query("resampler != 'none'")["model"].nunique()
+    assert len([p for p in pictures if p.name.startswith("levels-")]) == n_resampled
+
+
+def test_names_of_users_are_text_in_report_and_card(hostile):
+    _, folder = hostile
+    page = Page((folder / "in" / "report.html").read_text(encoding="utf-8"))
+    assert not any(tag == "b" and not attrs for tag, attrs in page.seen[:5])
+    source = "".join(HOSTILE[:6])
+    assert " ".join(source.split()) in " ".join("".join(page.text).split())
+    card = (folder / "in" / "model_card.md").read_text(encoding="utf-8")
+    line = next(line for line in card.splitlines() if line.startswith("- Source: "))
+    assert line.startswith(f"- Source: {escape_markdown(source)}, SHA-256 `")
+    assert len([line for line in card.splitlines() if line.startswith("# ")]) == 1
+    cells = [line for line in card.splitlines() if line.startswith("| ")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in cells} == {3}
+
+
+@given(st.text())
+def test_escaped_markdown_is_the_text_on_one_line(text):
+    markdown_it = pytest.importorskip("markdown_it")
+    html = markdown_it.MarkdownIt().renderInline(escape_markdown(text))
+    shown = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
+    assert Page(html).seen == []
+    assert "".join(Page(html).text).strip() == shown.strip()
+
+
+def test_a_figure_that_fails_does_not_cost_the_report(fitted, tmp_path, monkeypatch):
+    def broken(*args, **options):
+        raise RuntimeError("no such glyph")
+
+    monkeypatch.setattr("esmlearn.plotting.EmbeddingPCADisplay.from_embedding", broken)
+    with pytest.warns(UserWarning, match=r"figure 'Embeddings .*\(pca\) could not .*no such glyph"):
+        fitted.write(tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'id="figure-scatter"' in text
+    assert 'id="figure-pca"' not in text
+    assert "could not be drawn and is left out" in text
+    assert not (tmp_path / "figures" / "pca.svg").exists()

@@ -1,3 +1,4 @@
+import json
 import warnings
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from sklearn.base import clone
 
 from esmlearn.exceptions import (
+    CacheError,
     DataError,
     InsufficientComponentsError,
     TrainingInterruptedWarning,
@@ -14,6 +16,7 @@ from esmlearn.neural_network import MLPRegressor
 from esmlearn.study import Study, _evaluate, headline
 from esmlearn.study._candidates import Candidate, list_candidates
 from esmlearn.study._data import choose_regions, prepare
+from esmlearn.study._settings import WorkFolder
 from tests.study.conftest import small_classifier_study, small_study
 
 
@@ -109,6 +112,66 @@ def test_damaged_fold_results_are_computed_again(checkpoint, proteins, tmp_path,
     again = clone(study).fit(*proteins)
     assert "damaged" in caplog.text
     pd.testing.assert_frame_equal(again.results_, study.results_, check_exact=True)
+
+
+RESULT = {
+    "fold": 0,
+    "metrics": {"mae": 0.1, "r2": float("nan")},
+    "prediction": [1.5, -2e-300, float("inf")],
+    "test": [0, 3],
+    "notes": ["é “x”"],
+}
+
+
+@pytest.mark.parametrize("bits", [0x01, 0x20, 0x80, 0xFF])
+def test_a_changed_byte_anywhere_never_changes_a_result(bits, tmp_path):
+    store = WorkFolder(tmp_path)
+    store.write("a", RESULT)
+    path = tmp_path / "a.json"
+    written = path.read_bytes()
+    expected = repr(store.read("a"))
+    for place in range(len(written)):
+        damaged = bytearray(written)
+        damaged[place] ^= bits
+        path.write_bytes(damaged)
+        assert repr(store.read("a")) in ("None", expected), (place, bytes(damaged))
+
+
+def test_a_cut_swapped_or_older_file_is_no_result(tmp_path):
+    store = WorkFolder(tmp_path)
+    store.write("a", RESULT)
+    path = tmp_path / "a.json"
+    written = path.read_bytes()
+    for end in range(len(written)):
+        path.write_bytes(written[:end])
+        assert store.read("a") is None
+    for other in (b"[]", b"null", b"3", b"{}", json.dumps(RESULT).encode(), b"\xff" * 9):
+        path.write_bytes(other)
+        assert store.read("a") is None
+    (tmp_path / "b.json").write_bytes(written)
+    assert store.read("b") is None
+    assert store.read("c") is None
+    (tmp_path / "d.json").mkdir()
+    assert store.read("d") is None
+
+
+def test_a_result_that_changed_by_one_digit_is_computed_again(checkpoint, proteins, tmp_path):
+    small = {"models": {"ridge": small_study(checkpoint).models["ridge"]}, "resamplers": ()}
+    study = small_study(checkpoint, work=tmp_path, random_split=False, **small).fit(*proteins)
+    for kept in tmp_path.glob("homology-*.json"):
+        text = kept.read_text()
+        place = text.index('"metrics": {') + text[text.index('"metrics": {') :].index(".") + 1
+        kept.write_text(text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :])
+    again = clone(study).fit(*proteins)
+    pd.testing.assert_frame_equal(again.results_, study.results_, check_exact=True)
+
+
+def test_results_that_vanish_are_an_error_and_no_shorter_table(
+    checkpoint, proteins, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(WorkFolder, "write", lambda self, name, result: None)
+    with pytest.raises(CacheError, match="does not give back the result homology-0-dummy-"):
+        small_study(checkpoint, work=tmp_path).fit(*proteins)
 
 
 def test_an_interrupted_training_is_no_result(checkpoint, proteins, tmp_path, monkeypatch):

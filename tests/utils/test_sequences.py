@@ -11,9 +11,11 @@ from esmlearn.utils._sequences import (
     ALLOWED_CHARACTERS,
     check_sequences,
     count_sequence_features,
+    inner_stop,
     is_sequence_like,
     remove_gaps,
     sequence_digest,
+    strip_stop,
 )
 
 CONTAINERS = {
@@ -46,6 +48,7 @@ def test_every_container_of_str_is_taken(container):
         (["MKV", "M V"], r"X\[1\] has the character ' ' at position 1"),
         (["MKV", "Mé"], r"X\[1\] has the character 'é' at position 1"),
         (["MKV", ""], r"X\[1\] is an empty sequence"),
+        (["MKV", "-.*"], r"X\[1\] is '-\.\*', gaps or stops \(\. - \*\) alone"),
         (["MKV", None], r"X\[1\] is None of type NoneType"),
         (["MKV", float("nan")], r"X\[1\] is nan of type float"),
         ([], r"0 sequence\(s\); expected at least 1"),
@@ -76,7 +79,12 @@ def test_numbers_are_no_sequences():
     assert not is_sequence_like([1.0, 2.0])
 
 
-@given(st.lists(st.text(alphabet=sorted(ALLOWED_CHARACTERS), min_size=1), min_size=1))
+def proteins(alphabet, **sizes):
+    """Texts of an alphabet that hold a residue."""
+    return st.text(alphabet, min_size=1, **sizes).filter(remove_gaps)
+
+
+@given(st.lists(proteins(sorted(ALLOWED_CHARACTERS)), min_size=1))
 def test_valid_sequences_pass_unchanged(sequences):
     assert check_sequences(sequences) == sequences
     assert len({sequence_digest(s) for s in sequences}) == len(set(sequences))
@@ -114,7 +122,7 @@ def one_by_one(X):
 
 
 @settings(deadline=None)
-@given(st.lists(st.text("ACWacwBJOUXZbx.-*", min_size=1, max_size=14)), st.integers(1, 4))
+@given(st.lists(proteins("ACWacwBJOUXZbx.-*", max_size=14)), st.integers(1, 4))
 def test_counts_are_those_of_looking_at_one_after_the_other(X, block):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("esmlearn.utils._sequences._BLOCK", block)
@@ -122,11 +130,27 @@ def test_counts_are_those_of_looking_at_one_after_the_other(X, block):
 
 
 @settings(deadline=None)
-@given(st.lists(st.text("ACa-\x00 [@{`é１\ud800", max_size=3), min_size=1, max_size=4))
+@given(st.lists(st.text("ACa-*\x00 [@{`é１\ud800", max_size=3), min_size=1, max_size=4))
 def test_the_first_that_is_no_sequence_is_named(X):
-    bad = [i for i, s in enumerate(X) if not s or set(s.upper()) - ALLOWED_CHARACTERS]
+    bad = [i for i, s in enumerate(X) if set(s.upper()) - ALLOWED_CHARACTERS or not remove_gaps(s)]
     if not bad:
         assert check_sequences(X) == [s.upper() for s in X]
         return
     with pytest.raises(DataError, match=rf"^X\[{bad[0]}\] "):
         check_sequences(X)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "stripped", "inner"),
+    [
+        ("MKV*", "MKV", -1),
+        ("MKV**", "MKV", -1),
+        ("MK*V*", "MK*V", 2),
+        ("*MKV", "*MKV", 0),
+        ("MK*V--", "MK*V--", 2),
+        ("MKV*--", "MKV*--", -1),
+    ],
+)
+def test_stops_at_the_end_are_told_from_those_inside(sequence, stripped, inner):
+    assert strip_stop(sequence) == stripped
+    assert inner_stop(sequence) == inner
