@@ -148,7 +148,9 @@ def test_stray_quotes_never_move_a_sequence_to_another_row(separator, quotes):
             table = read_table(path)
         except DataError as error:
             line = int(re.search(r"line (\d+)", str(error))[1])
-            assert line - 1 in {row for row, _, _ in quotes}
+            quoted = {row for row, _, _ in quotes}
+            # What a quote in the header swallows shows where a row does not go with it.
+            assert line - 1 in quoted or 0 in quoted
             return
     assert table.iloc[:, 2].tolist() == ["MKV" + "A" * i for i in range(1, 11)]
 

@@ -241,5 +241,5 @@ def test_unknown_engine_is_refused():
 
 
 def test_gaps_alone_are_refused():
-    with pytest.raises(DataError, match=r"targets\[1\] holds gap characters alone"):
+    with pytest.raises(DataError, match=r"targets\[1\] is '---', gaps or stops"):
         exact_search(["MKV"], ["MKV", "---"])
