@@ -11,19 +11,21 @@ from numpy.typing import NDArray
 
 from esmlearn.clustering._clusters import check_choice
 from esmlearn.clustering._engines.cdhit import CDHIT, LEAST_IDENTITY
+from esmlearn.clustering._engines.exact import ExactSearch
 from esmlearn.clustering._engines.hits import lengths_of
 from esmlearn.clustering._engines.mmseqs import MMseqs
 from esmlearn.clustering._graph import HomologyGraph
 from esmlearn.clustering._homology_graph import check_share, homology_graph
 from esmlearn.clustering._nodes import UniqueSequences, row_digests
 from esmlearn.clustering._redundancy import length_order, node_representatives
-from esmlearn.clustering._search import AFFORDABLE_CELLS
 from esmlearn.exceptions import DataError
 from esmlearn.utils._targets import is_continuous
 
 ENGINES = ("auto", "exact", "cdhit", "mmseqs")
 MERGE_RULES = ("auto", "median", "mean", "majority", "representative")
 _PROGRAMS = {"cdhit": CDHIT, "mmseqs": MMseqs.program}
+# Up to here exact search takes seconds, and finds what greedy programs overlook.
+AFFORDABLE_CELLS = 2e10
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +177,8 @@ def deduplicate(
 def _choose_engine(engine: str, identity: float, nodes: list[str]) -> tuple[str, str]:
     """Return the engine's name and version."""
     if engine == "auto":
-        if float(lengths_of(nodes).sum()) ** 2 / 2 <= AFFORDABLE_CELLS:
+        cells = float(lengths_of(nodes).sum()) ** 2 / 2
+        if cells <= AFFORDABLE_CELLS and ExactSearch.available():
             engine = "exact"
         else:
             fits = identity >= LEAST_IDENTITY and CDHIT.usable() is not None

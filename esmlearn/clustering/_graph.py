@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-from esmlearn.clustering._engines.hits import Hits, lengths_of
+from esmlearn.clustering._engines.hits import Hits, known_lengths
 from esmlearn.clustering._nodes import UniqueSequences, row_digests
 from esmlearn.exceptions import DataError
 
@@ -340,7 +340,7 @@ def graph_from_pairs(
 
 def graph_of_hits(nodes: UniqueSequences, hits: Hits) -> HomologyGraph:
     """Return the graph of alignments between nodes."""
-    lengths = lengths_of(nodes.sequences)
+    lengths = known_lengths(nodes.sequences)
     of_query, of_target = hits.coverage_query, hits.coverage_target
     n, m = lengths[hits.query], lengths[hits.target]
     least, most = np.minimum(of_query, of_target), np.maximum(of_query, of_target)

@@ -13,6 +13,7 @@ from joblib import effective_n_jobs
 
 from esmlearn.clustering._completion import INTERMEDIATE_THRESHOLDS, search_intermediates
 from esmlearn.clustering._engines.base import Engine
+from esmlearn.clustering._engines.exact import ExactSearch
 from esmlearn.clustering._engines.hits import Hits, lengths_of, never_significant
 from esmlearn.clustering._graph import HomologyGraph, graph_of_hits, union
 from esmlearn.clustering._graph_cache import GraphCache, record_search
@@ -23,11 +24,13 @@ from esmlearn.exceptions import DataError
 
 _LOGGER = logging.getLogger(__name__)
 # Part of the key of cached graphs: one more makes earlier graphs be searched again.
-_FORMAT = 2
+_FORMAT = 3
 _DEFINITION = (
     "best local alignment, BLOSUM62, gap costs 11 (open) and 1 (per residue); identity: identical "
     "residues over alignment columns; coverage: residues between the ends of the alignment over "
-    "the protein's length; E = 0.041 * length of the shorter * 1e6 * exp(-0.267 * score)"
+    "the protein's length; X counts in none; E = 0.041 * length of the shorter * 1e6 * "
+    "exp(-0.267 * score). Two peptides of up to 30 residues also by the whole: one minus edits over "
+    "the length of the longer >= 0.7"
 )
 
 _NUMBER = (int, float, np.integer, np.floating)
@@ -265,6 +268,7 @@ class _GraphFinder:
             engine.settings,
             repr(self.evalue),
             *([INTERMEDIATE_THRESHOLDS] if completed and not engine.exact else []),
+            *(["alone"] if ExactSearch.available() is None else []),
         ]
         if self.redundancy is not None:
             parts.append(asdict(self.redundancy))
@@ -305,7 +309,7 @@ class _GraphFinder:
 
         These may take as long as the search, whose graph is kept until they are done.
         """
-        if engine.exact:
+        if engine.exact or ExactSearch.available() is None:
             return search()
         store = self._store(engine, completed=False)
         found = store.find(nodes.digests)  # by a process that was killed since
@@ -338,8 +342,8 @@ class _GraphFinder:
             parts = [replace(hits, query=new[hits.query])]
             if not engine.exact:
                 # A heuristic search may find a pair from one side alone.
-                back = self._run(engine, [nodes.sequences[i] for i in old], fresh)
-                parts.append(replace(back, query=old[back.query], target=new[back.target]))
+                back = self._run(engine, nodes.sequences, fresh)
+                parts.append(replace(back, target=new[back.target]))
             added = graph_of_hits(nodes, Hits.concatenate(parts))
             return union(replace(base, digests=nodes.digests, edges=old[base.edges]), added)
 
@@ -368,7 +372,9 @@ def _described(
         "engine": engine.name,
         "version": engine.version,
         "settings": engine.settings,
-        "completion": None if engine.exact else INTERMEDIATE_THRESHOLDS,
+        "completion": None
+        if engine.exact or ExactSearch.available() is None
+        else INTERMEDIATE_THRESHOLDS,
     }
     about["representatives"] = None if redundancy is None else asdict(redundancy)
     return replace(graph, description={**graph.description, **about})

@@ -5,19 +5,23 @@ from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
+from numpy.typing import NDArray
 
 from esmlearn.clustering._engines.base import Engine, to_common_alphabet
 from esmlearn.clustering._engines.cdhit import CDHIT
 from esmlearn.clustering._engines.exact import ExactSearch
 from esmlearn.clustering._engines.hits import Hits, lengths_of, never_significant
+from esmlearn.clustering._engines.peptides import peptide_hits
 from esmlearn.clustering._engines.registry import ENGINE_NAMES, ENGINES
+from esmlearn.clustering._heuristic_search import search_heuristically
 from esmlearn.clustering._nodes import canonical_sequences
 from esmlearn.exceptions import DataError
 from esmlearn.utils._warn import warn
 
-# Up to here exact search takes a few seconds on one core, less than MMseqs2 needs to start; it
-# finds everything and gives the same result on every machine.
-AFFORDABLE_CELLS = 2e10
+# Up to here, about 5,000 enzymes, exact search takes some minutes: it finds everything and gives the
+# same result on every machine. The number of threads is no part of it, since results do not depend
+# on that.
+AFFORDABLE_CELLS = 3e12
 
 
 def available_engines() -> dict[str, str | None]:
@@ -50,7 +54,7 @@ def choose_engine(engine: str, *, cells: float) -> Engine:
         if engine not in ENGINES:
             raise DataError(f"engine is {engine!r}; expected one of {', '.join(ENGINE_NAMES)}.")
         return ENGINES[engine].for_size(cells)
-    if cells <= AFFORDABLE_CELLS:
+    if cells <= AFFORDABLE_CELLS and ExactSearch.available():
         return ExactSearch()
     *preferred, last = (found for found in ENGINES.values() if not found.exact)
     for candidate in preferred:
@@ -75,7 +79,9 @@ def engines_of(engine: str) -> list[Engine]:
 def run_engine(
     engine: Engine, queries: list[str], targets: list[str] | None, *, evalue: float, n_threads: int
 ) -> Hits:
-    """Search canonical sequences; those that cannot be significant are left out beforehand.
+    """Search canonical sequences by an engine, and compare peptides as a whole.
+
+    Sequences that cannot be significant are left out of the engine's search.
 
     Parameters
     ----------
@@ -95,19 +101,34 @@ def run_engine(
     hits : Hits
         With indices into `queries` and `targets`.
     """
-    of_queries = np.flatnonzero(~never_significant(queries, evalue))
-    of_targets = of_queries
+    queries = to_common_alphabet(queries)
+    of_queries = of_targets = np.flatnonzero(~never_significant(queries, evalue))
     if targets is not None:
+        targets = to_common_alphabet(targets)
         of_targets = np.flatnonzero(~never_significant(targets, evalue))
-    if len(of_queries) == 0 or len(of_targets) == 0:
-        return Hits.concatenate([])
-    hits = engine.search(
-        to_common_alphabet([queries[i] for i in of_queries]),
-        None if targets is None else to_common_alphabet([targets[i] for i in of_targets]),
-        evalue=evalue,
-        n_threads=n_threads,
-    )
-    return replace(hits, query=of_queries[hits.query], target=of_targets[hits.target])
+    hits = Hits.concatenate([])
+    if len(of_queries) and len(of_targets):
+        some = [queries[i] for i in of_queries]
+        others = None if targets is None else [targets[i] for i in of_targets]
+        options: dict[str, Any] = {"evalue": evalue, "n_threads": n_threads}
+        if engine.exact:
+            hits = engine.search(some, others, **options)
+        else:
+            hits = search_heuristically(engine, some, others, **options)
+        hits = replace(hits, query=of_queries[hits.query], target=of_targets[hits.target])
+    if ExactSearch.available() is None:
+        return hits
+    alike = peptide_hits(queries, targets)
+    if targets is None:  # the engine may have found a pair in either direction
+        alike = Hits.concatenate([alike, alike.reversed()])
+    n_targets = len(queries if targets is None else targets)
+    as_a_whole = np.isin(_pairs(hits, n_targets), _pairs(alike, n_targets))
+    return Hits.concatenate([hits.take(~as_a_whole), alike])
+
+
+def _pairs(hits: Hits, n_targets: int) -> NDArray[np.int64]:
+    """Return a number for each pair of query and target."""
+    return hits.query * n_targets + hits.target
 
 
 def search(
@@ -121,7 +142,8 @@ def search(
     """Find the significant local alignments of queries with targets.
 
     Local alignment under BLOSUM62 with gap costs 11 (open) and 1 (per residue); the best alignment
-    of each pair is reported.
+    of each pair is reported. Of two peptides that are alike as a whole (see
+    :func:`esmlearn.clustering.homology_graph`) that identity is reported instead.
 
     Parameters
     ----------
@@ -129,7 +151,7 @@ def search(
         Protein sequences; case and gap characters do not matter. A query that is also a target
         finds itself.
     engine : {"auto", "mmseqs", "diamond", "exact"}, default="auto"
-        ``"exact"`` is Smith-Waterman on every pair. ``"auto"`` is exact up to 2e10 residue pairs,
+        ``"exact"`` is Smith-Waterman on every pair. ``"auto"`` is exact up to 3e12 residue pairs,
         else DIAMOND where it is installed, else MMseqs2. DIAMOND searches in its mode
         ``ultra-sensitive`` up to 7e13 residue pairs, and ``very-sensitive`` beyond.
     evalue : float, default=1e-3
@@ -170,8 +192,17 @@ def search(
     cells = float(lengths_of(query_list).sum()) * float(lengths_of(target_list).sum())
     chosen = choose_engine(engine, cells=cells)
     n_threads = effective_n_jobs(n_jobs)
-    hits = run_engine(chosen, query_list, target_list, evalue=evalue, n_threads=n_threads)
-    return hits.best_per_pair()
+    searched = target_list
+    if not chosen.exact:  # so that each query has to find itself
+        searched = [*target_list, *_others(query_list, target_list)]
+    hits = run_engine(chosen, query_list, searched, evalue=evalue, n_threads=n_threads)
+    return hits.take(hits.target < len(target_list)).best_per_pair()
+
+
+def _others(queries: list[str], targets: list[str]) -> list[str]:
+    """Return the queries that are no targets, each once."""
+    known = set(targets)
+    return [query for query in dict.fromkeys(queries) if query not in known]
 
 
 def exact_search(

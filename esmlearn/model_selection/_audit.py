@@ -8,7 +8,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from esmlearn.clustering._engines.exact import ExactSearch
 from esmlearn.clustering._homology_graph import check_evalue, check_share
+from esmlearn.clustering._search import choose_engine
 from esmlearn.exceptions import DataError
 from esmlearn.model_selection._crossings import NodeHits, Proteins, named_splits
 from esmlearn.model_selection._leakage_report import DEFINITIONS, OVERALL, LeakageReport
@@ -95,7 +97,9 @@ def audit_leakage(
     size = _sample_size(proteins, tested, targets, engine, n_sample)
     rng = check_random_state(0 if random_state is None else random_state)
     audited = np.sort(rng.choice(tested, size, replace=False)) if size < len(tested) else tested
-    chosen = "exact" if engine == "auto" else engine
+    chosen = engine
+    if engine == "auto":  # where nothing is exact, a warning tells so
+        chosen = "exact" if ExactSearch.available() else choose_engine(engine, cells=np.inf).name
     hits = proteins.search(
         np.unique(proteins.node[audited]), targets, engine=chosen, evalue=evalue, n_jobs=n_jobs
     )

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
+from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -58,7 +59,7 @@ class HomologyRows:
         return strata.counts_per_node(self.node, self.n_nodes)
 
 
-class HomologySplitter(BaseEstimator):
+class HomologySplitter(BaseEstimator, BaseCrossValidator):
     """Base of the splitters; see `CDHitGroupSplitter` for the parameters."""
 
     # With metadata routing, `groups` (the sequences, where X is numeric) come without being asked.

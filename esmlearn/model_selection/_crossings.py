@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from esmlearn.clustering import Hits, exact_search, search
+from esmlearn.clustering._engines.hits import known_lengths
 from esmlearn.clustering._nodes import canonical_sequences, row_digests
 from esmlearn.exceptions import DataError
 from esmlearn.model_selection._train_validation_test import TrainValidationTestSplit
@@ -185,7 +186,7 @@ class Proteins:
             row_digests(sequences), return_index=True, return_inverse=True
         )
         self.sequences = [canonical[i] for i in first_row]
-        self.length = np.array([len(s) for s in self.sequences], dtype=np.int64)
+        self.length = known_lengths(self.sequences)
 
     def search(
         self,

@@ -1,20 +1,33 @@
 """Base classes of search engines: proteins in, significant local alignments out."""
 
+import re
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
 
-from esmlearn.clustering._engines.hits import Hits, lengths_of
-from esmlearn.clustering._engines.programs import Program, read_table, run_program
+import numpy as np
+
+from esmlearn.clustering._engines.hits import Hits, known_lengths, lengths_of
+from esmlearn.clustering._engines.programs import (
+    Program,
+    check_range,
+    read_table,
+    run_program,
+    seconds_for,
+)
 
 # The engines do not know the same letters; these are replaced by the chemically closest residue.
 # X is left to the engine, which scores it as a mismatch.
 _COMMON_LETTERS = str.maketrans("BJOUZ", "DLKCE")
+# A longer run of X would cost an alignment more than the residues around it are worth, so that the
+# parts of two copies would be aligned one by one.
+_LONGEST_UNKNOWN = 10
+_UNKNOWN = re.compile(f"X{{{_LONGEST_UNKNOWN + 1},}}")
 
 
 def to_common_alphabet(sequences: list[str]) -> list[str]:
-    """Replace B J O U Z by D L K C E, which every engine scores alike."""
-    return [sequence.translate(_COMMON_LETTERS) for sequence in sequences]
+    """Replace B J O U Z by D L K C E, which every engine scores alike, and shorten runs of X."""
+    return [_UNKNOWN.sub("X" * _LONGEST_UNKNOWN, s.translate(_COMMON_LETTERS)) for s in sequences]
 
 
 class Engine(ABC):
@@ -73,7 +86,8 @@ class Engine(ABC):
             Canonical sequences in the common alphabet.
         targets : list of str or None
             The same for the targets; None searches the queries against themselves, where either
-            direction of a pair may be missing and self-hits may be there.
+            direction of a pair may be missing. An engine that is not exact finds each protein with
+            itself, which shows that it did its work.
         evalue : float
             Largest E-value, as of :func:`esmlearn.clustering._engines.hits.expect_values`.
         n_threads : int
@@ -124,20 +138,39 @@ class ProgramEngine(Engine):
         """Version that the program states."""
         return self.program.version(self.path)
 
-    def run(self, *words: str | Path) -> None:
-        """Run the program with these arguments."""
-        run_program([self.path, *words], version=self.version)
+    def run(self, *words: str | Path, cells: float = 0.0) -> None:
+        """Run the program with these arguments on so many residue pairs."""
+        run_program([self.path, *words], version=self.version, limit_s=seconds_for(cells))
 
     def read_hits(
         self, path: Path, queries: list[str], targets: list[str] | None, evalue: float
     ) -> Hits:
         """Return the significant alignments of a table that has `columns`."""
         table = read_table(path, _COUNTS + _ENDS, writer=self.name)
+        spans, unknown, known = {}, {}, {}
+        for side, sequences in (("query", queries), ("target", targets or queries)):
+            rows, start, end = (table[name] for name in (side, f"{side}_start", f"{side}_end"))
+            where = {"path": path, "writer": self.name}
+            check_range(side, rows, 0, len(sequences) - 1, **where)
+            check_range(f"{side}_start", start, 1, end, **where)
+            check_range(f"{side}_end", end, 1, lengths_of(sequences)[rows], **where)
+            known[side] = known_lengths(sequences)
+            unknown[side] = np.zeros(len(rows), dtype=np.int64)
+            some = np.flatnonzero((known[side] < lengths_of(sequences))[rows])
+            for i in some.tolist():
+                unknown[side][i] = sequences[rows[i]].count("X", start[i] - 1, end[i])
+            spans[side] = end - start + 1 - unknown[side]
+        check_range("matches", table["matches"], 0, table["columns"], path=path, writer=self.name)
+        # Programs count a column of two X as identical. Where both have X, these are taken to face
+        # each other; proteins with many are aligned exactly instead.
+        both = np.minimum(unknown["query"], unknown["target"])
         hits = Hits.from_alignments(
-            **{name: table[name] for name in _COUNTS},
-            query_span=table["query_end"] - table["query_start"] + 1,
-            target_span=table["target_end"] - table["target_start"] + 1,
-            query_lengths=lengths_of(queries),
-            target_lengths=lengths_of(queries if targets is None else targets),
+            *(table[name] for name in ("query", "target", "score")),
+            matches=np.maximum(table["matches"] - both, 0),
+            columns=table["columns"] - np.maximum(unknown["query"], unknown["target"]),
+            query_span=spans["query"],
+            target_span=spans["target"],
+            query_lengths=known["query"],
+            target_lengths=known["target"],
         )
         return hits.take(hits.evalue <= evalue)

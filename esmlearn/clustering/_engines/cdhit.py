@@ -16,6 +16,7 @@ from esmlearn.clustering._engines.programs import (
     check_all_listed,
     check_complete,
     run_program,
+    seconds_for,
     write_fasta,
 )
 from esmlearn.exceptions import DataError, EngineError
@@ -100,7 +101,8 @@ def cdhit_representatives(
         command += ["-l", str(word - 1), "-d", "0", "-M", "0", "-T", "1", "-G", "0"]
         command += [word for option in covered for word in (option, f"{coverage:g}")]
         command += ["-g", "1" if accurate else "0"]
-        run_program(command, version=CDHIT.version(path))
+        limit_s = seconds_for(float(sum(map(len, sequences))) ** 2)
+        run_program(command, version=CDHIT.version(path), limit_s=limit_s)
         found = read_clstr(output.with_suffix(".clstr"), len(long_enough))
     representatives[long_enough] = long_enough[found]
     return representatives

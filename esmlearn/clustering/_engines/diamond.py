@@ -7,7 +7,7 @@ DIAMOND. Nat. Methods 18, 366-368 (2021).
 from pathlib import Path
 
 from esmlearn.clustering._engines.base import ProgramEngine
-from esmlearn.clustering._engines.hits import SEARCH_SPACE_RESIDUES, Hits
+from esmlearn.clustering._engines.hits import SEARCH_SPACE_RESIDUES, Hits, lengths_of
 from esmlearn.clustering._engines.programs import Program, write_fasta
 from esmlearn.utils._scratch import working_directory
 
@@ -72,5 +72,6 @@ class Diamond(ProgramEngine):
             words += ["-e", f"{evalue * _EVALUE_SLACK:.6g}", "-p", str(n_threads)]
             # Peptides of A, C, G and T alone are proteins all the same.
             words += ["--ignore-warnings", "--quiet", "--tmpdir", directory]
-            self.run(*words, "--outfmt", "6", *self.columns)
+            cells = float(lengths_of(queries).sum()) * float(lengths_of(targets or queries).sum())
+            self.run(*words, "--outfmt", "6", *self.columns, cells=cells)
             return self.read_hits(table_path, queries, targets, evalue)

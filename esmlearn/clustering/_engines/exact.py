@@ -7,6 +7,7 @@ Smith, T. F. & Waterman, M. S. Identification of common molecular subsequences. 
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from importlib.metadata import version as package_version
 from typing import Any
 
@@ -14,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esmlearn.clustering._engines.base import Engine
-from esmlearn.clustering._engines.hits import Hits, least_score, lengths_of
+from esmlearn.clustering._engines.hits import Hits, known_lengths, least_score, lengths_of
 from esmlearn.clustering._engines.long_alignment import LongAlignment
+from esmlearn.exceptions import EngineNotFoundError
 from esmlearn.utils._progress import progress_bar
 
 _LOGGER = logging.getLogger(__name__)
@@ -23,6 +25,8 @@ _LOGGER = logging.getLogger(__name__)
 _GAP_OPEN, _GAP_EXTEND = 12, 1
 # pyopal needs 12 bytes per residue pair to trace an alignment: 240 MB up to here.
 _LARGE = 20_000_000
+# Residue pairs per second and thread, and from how many seconds on a search is told beforehand.
+_CELLS_PER_SECOND, _LONG = 5e9, 10.0
 
 
 class ExactSearch(Engine):
@@ -31,15 +35,27 @@ class ExactSearch(Engine):
     name = "exact"
     exact = True
 
+    def __init__(self) -> None:
+        if self.available() is None:
+            raise EngineNotFoundError(
+                "Exact alignment needs the library 'pyopal', which is not installed. Install it with "
+                "python -m pip install pyopal, on Python 3.13 or earlier (there are no wheels for "
+                "later ones), or pass engine='mmseqs' or 'diamond', which overlook some homologs."
+            )
+
     @classmethod
-    def available(cls) -> str:
-        """Return the version of pyopal."""
+    def available(cls) -> str | None:
+        """Return the version of pyopal, or None where it is not installed."""
+        try:
+            import_module("pyopal")
+        except ImportError:
+            return None
         return f"pyopal {package_version('pyopal')}"
 
     @property
     def version(self) -> str:
         """Version of pyopal."""
-        return self.available()
+        return f"pyopal {package_version('pyopal')}"
 
     @property
     def settings(self) -> dict[str, object]:
@@ -65,19 +81,26 @@ class ExactSearch(Engine):
 def _search(queries: list[str], targets: list[str] | None, evalue: float, n_threads: int) -> Hits:
     search = _Search(queries, queries if targets is None else targets, evalue)
     every = np.arange(len(search.targets))
+    starts = every + 1 if targets is None else np.zeros(len(queries), dtype=np.int64)
+    after = np.append(np.cumsum(lengths_of(search.targets)[::-1])[::-1], 0)
+    cells = lengths_of(queries) * after[starts]  # of each query
+    seconds = cells.sum() / _CELLS_PER_SECOND / n_threads
+    if seconds > _LONG:
+        message = "aligning %d proteins with %d exactly: about %.0f s on %d thread(s)"
+        _LOGGER.info(message, len(queries), len(every), seconds, n_threads)
 
     def align(query: int) -> list[tuple[int, ...]]:
-        start = query + 1 if targets is None else 0
+        start = int(starts[query])
         return search.rows(query, search.database, every, start) if start < len(every) else []
 
-    with alignment_bar("Aligning", total=len(queries)) as bar:
-        return search.hits(align, range(len(queries)), n_threads, bar.update)
+    with alignment_bar("Aligning", total=int(cells.sum()), unit="residue pair") as bar:
+        return search.hits(align, range(len(queries)), n_threads, lambda i: bar.update(cells[i]))
 
 
-def alignment_bar(description: str, *, total: int) -> Any:
-    """Return a progress bar over proteins, shown on a terminal where the log is at level INFO."""
+def alignment_bar(description: str, *, total: int, unit: str = "protein") -> Any:
+    """Return a progress bar, shown on a terminal where the log is at level INFO."""
     shown = int(_LOGGER.isEnabledFor(logging.INFO))
-    return progress_bar(total=total, description=description, unit="protein", verbose=shown)
+    return progress_bar(total=total, description=description, unit=unit, verbose=shown)
 
 
 class PairSearch:
@@ -129,7 +152,7 @@ class PairSearch:
             some = self._search.database.extract(targets[row].tolist())
             return self._search.rows(int(queries[row]), some, targets[row])
 
-        return self._search.hits(align, range(len(queries)), n_threads, advance)
+        return self._search.hits(align, range(len(queries)), n_threads, lambda _: advance())
 
 
 class _Search:
@@ -140,7 +163,7 @@ class _Search:
         from scoring_matrices import ScoringMatrix
 
         self.queries, self.targets, self.evalue = queries, targets, evalue
-        self.query_lengths, self.target_lengths = lengths_of(queries), lengths_of(targets)
+        self.query_lengths, self.target_lengths = known_lengths(queries), known_lengths(targets)
         self.matrix = ScoringMatrix.from_name("BLOSUM62")
         self.database = Database(targets, self.matrix.alphabet)
 
@@ -180,21 +203,25 @@ class _Search:
         if not longer:
             return {}
         every = aligner.align(text, self.database.extract(longer), mode="full", algorithm="sw")
-        return {longer[found.target_index]: _counts(found) for found in every}
+        traced = ((longer[found.target_index], found) for found in every)
+        return {target: _counts(found, text, self.targets[target]) for target, found in traced}
 
     def hits(
         self,
         align: Callable[[int], list[tuple[int, ...]]],
         numbers: Sequence[int],
         n_threads: int,
-        advance: Callable[[], object],
+        advance: Callable[[int], object],
     ) -> Hits:
-        """Return the rows that a function gives for each of some numbers, as hits."""
+        """Return the rows that a function gives for each of some numbers, as hits.
+
+        `advance` is called with each number when its rows are there.
+        """
         rows = []
         with ThreadPoolExecutor(n_threads) as pool:
-            for part in pool.map(align, numbers):
+            for number, part in zip(numbers, pool.map(align, numbers), strict=True):
                 rows += part
-                advance()
+                advance(number)
         table = np.array(rows, dtype=np.int64).reshape(-1, 7).T
         lengths = {"query_lengths": self.query_lengths, "target_lengths": self.target_lengths}
         return Hits.from_alignments(*table, **lengths)
@@ -227,12 +254,14 @@ def align_pairs(
     rows = [(q, t, *_trace(aligner, queries[q], targets[t])) for q, t in pairs.tolist()]
     table = np.array(rows, dtype=np.int64).reshape(-1, 7).T
     return Hits.from_alignments(
-        *table, query_lengths=lengths_of(queries), target_lengths=lengths_of(targets)
+        *table, query_lengths=known_lengths(queries), target_lengths=known_lengths(targets)
     )
 
 
 def _trace(aligner: Any, query: str, target: str) -> tuple[int, int, int, int, int]:
     """Return score, matches, columns, query span and target span of one pair's best alignment.
+
+    Neither X nor columns that hold one are counted.
 
     The shorter is always aligned to the longer: of several best alignments the same one is then
     found, whichever is the query.
@@ -248,7 +277,7 @@ def _trace(aligner: Any, query: str, target: str) -> tuple[int, int, int, int, i
     else:
         database = Database([second], aligner.alphabet)
         (found,) = aligner.align(first, database, mode="full", algorithm="sw")
-        *counts, first_span, second_span = _counts(found)
+        *counts, first_span, second_span = _counts(found, first, second)
     spans = (first_span, second_span) if ordered else (second_span, first_span)
     return (counts[0], counts[1], counts[2], *spans)
 
@@ -269,11 +298,28 @@ def _in_order(first: str, second: str) -> bool:
     return (len(first), first) <= (len(second), second)
 
 
-def _counts(found: Any) -> tuple[int, int, int, int, int]:
-    """Return score, matches, columns and spans of an alignment by pyopal."""
+def _counts(found: Any, first: str, second: str) -> tuple[int, int, int, int, int]:
+    """Return score, matches, columns and spans of an alignment by pyopal, without X."""
     operations = found.alignment
-    spans = (found.query_end - found.query_start + 1, found.target_end - found.target_start + 1)
-    return (found.score, operations.count("M"), len(operations), *spans)
+    first = first[found.query_start : found.query_end + 1]
+    second = second[found.target_start : found.target_end + 1]
+    matches, columns, spans = operations.count("M"), len(operations), (len(first), len(second))
+    if "X" in first or "X" in second:
+        top = _with_gaps(first, operations, "I")
+        bottom = _with_gaps(second, operations, "D")
+        known = [a != "X" != b for a, b in zip(top, bottom, strict=True)]
+        matches = sum(a == b for a, b, both in zip(top, bottom, known, strict=True) if both)
+        columns, spans = (
+            sum(known),
+            (len(first) - first.count("X"), len(second) - second.count("X")),
+        )
+    return (found.score, matches, columns, *spans)
+
+
+def _with_gaps(sequence: str, operations: str, gap: str) -> str:
+    """Return the aligned part of a sequence, with gaps where the operation is `gap`."""
+    residues = iter(sequence)
+    return "".join("-" if operation == gap else next(residues) for operation in operations)
 
 
 def _trace_long(aligner: Any, first: str, second: str) -> tuple[int, int, int, int, int]:
@@ -286,5 +332,6 @@ def _trace_long(aligner: Any, first: str, second: str) -> tuple[int, int, int, i
         np.array(aligner.scoring_matrix).astype(np.int32),
         gap_open=_GAP_OPEN,
         gap_extend=_GAP_EXTEND,
+        unknown=letters.index("X"),
     )
     return (found.score, found.matches, found.columns, found.first_span, found.second_span)

@@ -48,6 +48,12 @@ def least_score(evalue: float, shorter_length: float) -> float:
     return max(1.0, float(np.log(K * SEARCH_SPACE_RESIDUES * shorter_length / evalue) / LAMBDA))
 
 
+def known_lengths(sequences: list[str]) -> NDArray[np.int64]:
+    """Return the lengths of sequences in residues other than X, which are unknown."""
+    known = (len(sequence) - sequence.count("X") for sequence in sequences)
+    return np.fromiter(known, dtype=np.int64, count=len(sequences))
+
+
 def lengths_of(sequences: list[str]) -> NDArray[np.int64]:
     """Return the lengths of sequences in residues."""
     return np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
@@ -64,11 +70,13 @@ class Hits:
     score : ndarray of int of shape (n_hits,)
         Raw score: BLOSUM62, gap costs 11 + 1.
     identity : ndarray of float of shape (n_hits,)
-        Identical residues over alignment columns, 0-1.
+        Identical residues over alignment columns without X, 0-1.
     coverage_query, coverage_target : ndarray of float of shape (n_hits,)
-        Share of the query's and the target's residues between the ends of the alignment, 0-1.
+        Share of the query's and the target's residues other than X between the ends of the
+        alignment, 0-1.
     evalue : ndarray of float of shape (n_hits,)
-        Expected number of chance hits, see :func:`expect_values`.
+        Expected number of chance hits, see :func:`expect_values`; 0 for two peptides that are alike
+        as a whole.
     """
 
     query: NDArray[np.int64]
@@ -147,11 +155,11 @@ class Hits:
         score : array-like of int of shape (n_hits,)
             Raw scores.
         matches, columns : array-like of int of shape (n_hits,)
-            Identical residues and columns of the alignments.
+            Identical residues and columns of the alignments, without columns that hold an X.
         query_span, target_span : array-like of int of shape (n_hits,)
-            Residues between the ends of the alignments, ends included.
+            Residues other than X between the ends of the alignments, ends included.
         query_lengths, target_lengths : ndarray of int
-            Length of every query and every target, in residues.
+            Length of every query and every target, see :func:`known_lengths`.
 
         Returns
         -------
@@ -165,7 +173,7 @@ class Hits:
             query=query,
             target=target,
             score=np.asarray(score, dtype=np.int64),
-            identity=np.asarray(matches, dtype=np.float64) / np.asarray(columns),
+            identity=np.asarray(matches, dtype=np.float64) / np.maximum(columns, 1),
             coverage_query=np.asarray(query_span, dtype=np.float64) / n,
             coverage_target=np.asarray(target_span, dtype=np.float64) / m,
             evalue=expect_values(score, np.minimum(n, m)),
@@ -186,5 +194,4 @@ def never_significant(sequences: list[str], evalue: float) -> NDArray[np.bool_]:
         for sequence in sequences
     ]
     # X scores nothing, so the best match is a protein of the other residues alone.
-    n_residues = [len(sequence) - sequence.count("X") for sequence in sequences]
-    return expect_values(scores, np.maximum(n_residues, 1)) > evalue
+    return expect_values(scores, np.maximum(known_lengths(sequences), 1)) > evalue

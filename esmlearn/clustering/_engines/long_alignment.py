@@ -31,15 +31,17 @@ class LongAlignment:
         Substitution scores.
     gap_open, gap_extend : int
         Cost of the first and of every further residue of a gap.
+    unknown : int
+        Index of X, which is counted nowhere.
 
     Attributes
     ----------
     score : int
         Score of the alignment.
     matches, columns : int
-        Identical residues and columns.
+        Identical residues and columns, without those that hold an X.
     first_span, second_span : int
-        Residues of each sequence between the ends.
+        Residues of each sequence between the ends, without X.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class LongAlignment:
         *,
         gap_open: int,
         gap_extend: int,
+        unknown: int,
     ) -> None:
         self._first, self._second = first, second
+        self._known = first != unknown, second != unknown
         self._profile = scores[:, second]
         self._open, self._extend = gap_open, gap_extend
         self._ramp = np.arange(len(second) + 1, dtype=np.int32) * gap_extend
@@ -102,7 +106,8 @@ class LongAlignment:
 
     def _trace(self, end: tuple[int, int]) -> None:
         i, j = end
-        self.matches = self.columns = 0
+        self.matches = self.columns = self.first_span = self.second_span = 0
+        first_known, second_known = self._known
         block_index, block, state = -1, [], 0
         while i > 0 and j > 0:
             if (i - 1) // self._step != block_index:
@@ -112,13 +117,19 @@ class LongAlignment:
             state = state or cell & 3
             if state == 0:
                 break
-            self.columns += 1
+            in_first = in_second = True  # of the column, that it holds no X of this sequence
+            if state != _LEFT:
+                i, in_first = i - 1, bool(first_known[i - 1])
+                self.first_span += in_first
+            if state != _ABOVE:
+                j, in_second = j - 1, bool(second_known[j - 1])
+                self.second_span += in_second
+            if in_first and in_second:
+                self.columns += 1
+                self.matches += state == _DIAGONAL and int(self._first[i] == self._second[j])
             if state == _DIAGONAL:
-                i, j = i - 1, j - 1
-                self.matches += int(self._first[i] == self._second[j])
                 state = 0
             elif state == _ABOVE:
-                i, state = i - 1, _ABOVE if cell & _EXTENDS_ABOVE else 0
+                state = _ABOVE if cell & _EXTENDS_ABOVE else 0
             else:
-                j, state = j - 1, _LEFT if cell & _EXTENDS_LEFT else 0
-        self.first_span, self.second_span = end[0] - i, end[1] - j
+                state = _LEFT if cell & _EXTENDS_LEFT else 0

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esmlearn.clustering._engines.base import ProgramEngine
-from esmlearn.clustering._engines.exact import align_pairs
+from esmlearn.clustering._engines.exact import ExactSearch, align_pairs
 from esmlearn.clustering._engines.hits import SEARCH_SPACE_RESIDUES, Hits, lengths_of
 from esmlearn.clustering._engines.programs import (
     Program,
     check_all_listed,
+    check_range,
     read_table,
     write_fasta,
 )
@@ -130,32 +131,35 @@ class MMseqs(ProgramEngine):
             threads, table = ("--threads", str(n_threads)), directory / "hits.m8"
             sensitivity = ("-s", str(self.sensitivity), *_words(_PREFILTER))
             size = int(lengths_of(queries if targets is None else targets).sum())
+            work = {"cells": float(lengths_of(queries).sum()) * size}
             loose = evalue * max(1.0, size / SEARCH_SPACE_RESIDUES) * _EVALUE_SLACK
             # -a keeps the alignment itself, without which matches and columns are estimates.
             options = ("-a", "--alignment-mode", "3", "-e", f"{loose:.6g}", "--comp-bias-corr", "0")
             written = ("--format-output", ",".join(self.columns))
             try:
                 limited = ("--max-seqs", str(limit))
-                self.run("prefilter", *databases, prefiltered, *sensitivity, *limited, *threads)
+                words = (*databases, prefiltered, *sensitivity, *limited, *threads)
+                self.run("prefilter", *words, **work)
             except EngineError as error:
                 if _NOTHING_TO_INDEX not in error.stderr:
                     raise
                 return Hits.concatenate([])
             scoring = (*_words(_SCORING), *threads)
-            self.run("align", *databases, prefiltered, aligned, *options, *scoring)
-            self.run("convertalis", *databases, aligned, table, *written, *scoring)
+            self.run("align", *databases, prefiltered, aligned, *options, *scoring, **work)
+            self.run("convertalis", *databases, aligned, table, *written, *scoring, **work)
             return self.read_hits(table, queries, targets, evalue)
 
-    def run(self, *words: str | Path) -> None:
+    def run(self, *words: str | Path, cells: float = 0.0) -> None:
         """Run a command of MMseqs2 that writes errors and warnings only."""
-        super().run(*words, "-v", "2")
+        super().run(*words, "-v", "2", cells=cells)
 
     def create_database(self, sequences: list[str], database: Path) -> Path:
         """Write sequences as a database of MMseqs2 and return its path."""
         fasta = database.with_suffix(".fasta")
         write_fasta(sequences, fasta)
         # Without --dbtype a set of A, C, G and T would be taken for DNA.
-        self.run("createdb", fasta, database, "--dbtype", "1", "--shuffle", "0")
+        cells = float(lengths_of(sequences).sum()) ** 2
+        self.run("createdb", fasta, database, "--dbtype", "1", "--shuffle", "0", cells=cells)
         fasta.unlink()
         return database
 
@@ -176,11 +180,13 @@ def _check_lengths(sequences: list[str]) -> None:
 def _realign_saturated(hits: Hits, queries: list[str], targets: list[str] | None) -> Hits:
     """Align again exactly where MMseqs2's 16-bit score ran full and cut the alignment short."""
     full = hits.score >= _SATURATED
-    if not full.any():
+    if targets is None:
+        full &= hits.query != hits.target
+    if not full.any() or ExactSearch.available() is None:
         return hits
     pairs = np.column_stack([hits.query, hits.target])[full]
     if targets is None:
-        pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
+        pairs = np.unique(np.sort(pairs, axis=1), axis=0)
     aligned = align_pairs(queries, queries if targets is None else targets, pairs)
     return Hits.concatenate([hits.take(~full), aligned])
 
@@ -245,8 +251,9 @@ def _run_clustering(sequences: list[str], workflow: str, options: list[str]) -> 
     with working_directory() as directory:
         database = engine.create_database(sequences, directory / "sequences")
         clusters, table = directory / "clusters", directory / "clusters.tsv"
-        engine.run(workflow, database, clusters, directory / "tmp", *options)
-        engine.run("createtsv", database, database, clusters, table)
+        work = {"cells": float(lengths_of(sequences).sum()) ** 2}
+        engine.run(workflow, database, clusters, directory / "tmp", *options, **work)
+        engine.run("createtsv", database, database, clusters, table, **work)
         return read_cluster_pairs(table, len(sequences))
 
 
@@ -277,12 +284,7 @@ def read_cluster_pairs(
     path = Path(path)
     table = read_table(path, ("representative", "member"), writer=writer)
     for name, values in table.items():
-        bad = np.flatnonzero((values < 0) | (values >= n_sequences))
-        if len(bad):
-            raise EngineError(
-                f"{writer}: line {bad[0] + 1} of {path.name}: unknown {name} {values[bad[0]]}; "
-                f"expected 0-{n_sequences - 1}."
-            )
+        check_range(name, values, 0, n_sequences - 1, path=path, writer=writer)
     counts = np.bincount(table["member"], minlength=n_sequences)
     if (counts > 1).any():
         raise EngineError(

@@ -21,12 +21,15 @@ from typing import IO
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from esmlearn.exceptions import EngineError, EngineNotFoundError
 
 _LOGGER = logging.getLogger(__name__)
 _KEPT_OUTPUT = 10_000
+# A program that takes longer hangs: the slowest mode of the slowest one searches 3e10 residue pairs
+# per second and core.
+_LEAST_SECONDS, _CELLS_PER_SECOND = 120.0, 1e9
 _INT64 = re.compile(r"-?\d{1,18}", re.ASCII)  # of nineteen digits not all numbers fit
 
 
@@ -98,7 +101,8 @@ class Program:
 
 @lru_cache
 def _program_version(program: Program, path: Path, changed: int) -> str:
-    output = run_program([path, *program.version_arguments], accept=program.version_codes)
+    words = [path, *program.version_arguments]
+    output = run_program(words, accept=program.version_codes, limit_s=_LEAST_SECONDS / 4)
     match = re.search(program.version_pattern, output)
     return match[1] if match else "unknown"
 
@@ -142,11 +146,17 @@ def _tail(file: IO[bytes]) -> str:
     return file.read().decode("utf-8", errors="replace").strip()
 
 
+def seconds_for(cells: float) -> float:
+    """Return how long a program may take over so many residue pairs, ten times the usual or more."""
+    return _LEAST_SECONDS + cells / _CELLS_PER_SECOND
+
+
 def run_program(
     command: Sequence[str | os.PathLike[str]],
     *,
     version: str | None = None,
     accept: tuple[int, ...] = (0,),
+    limit_s: float = _LEAST_SECONDS,
 ) -> str:
     """Run a program to its end and return the end of its output.
 
@@ -161,6 +171,8 @@ def run_program(
         Version of the program, for the error.
     accept : tuple of int, default=(0,)
         Exit codes that mean success.
+    limit_s : float, default=120.0
+        Seconds after which the program is stopped.
 
     Returns
     -------
@@ -170,7 +182,7 @@ def run_program(
     Raises
     ------
     EngineError
-        If it cannot be started, fails or is killed; carries command, version, exit code and output.
+        If it cannot be started, fails, is killed or does not end; carries command, version, exit code and output.
     """
     words = [os.fspath(word) for word in command]
     _LOGGER.debug("running %s", words)
@@ -187,7 +199,18 @@ def run_program(
                     process_group=group,
                 )
                 try:
-                    returncode = process.wait()
+                    returncode = process.wait(limit_s)
+                except subprocess.TimeoutExpired as error:
+                    raise EngineError(
+                        f"{words[0]} (version {version or 'unknown'}) did not end within "
+                        f"{limit_s:.0f} s, and was stopped. Expected is a tenth of that or less for "
+                        f"this much work: try the command by itself, install another version, or "
+                        f"choose another engine.\n"
+                        f"command: {' '.join(words)}\noutput: {_tail(output) or '(none)'}",
+                        command=words,
+                        version=version,
+                        stderr=_tail(output),
+                    ) from error
                 finally:
                     process.kill()
                     process.wait()
@@ -286,6 +309,19 @@ def _first_bad_line(path: Path, n_columns: int) -> str:
                     f"{n_columns} whole numbers separated by tabs."
                 )
     return f"{path.name} cannot be read as a table of {n_columns} whole numbers."
+
+
+def check_range(
+    name: str, values: NDArray, least: int, most: ArrayLike, *, path: Path, writer: str
+) -> None:
+    """Refuse a column of a table with a value below `least` or above `most`, one or one per line."""
+    bad = np.flatnonzero((values < least) | (values > most))
+    if len(bad):
+        limit = np.broadcast_to(most, values.shape)[bad[0]]
+        raise EngineError(
+            f"{writer}: line {bad[0] + 1} of {path.name}: unknown {name} {values[bad[0]]}; "
+            f"expected {least}-{limit}."
+        )
 
 
 def check_all_listed(seen: NDArray[np.bool_], writer: str, path: Path) -> None:
