@@ -4,6 +4,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import parallel_config
 from sklearn.base import clone
 
 from esmlearn.exceptions import (
@@ -52,8 +53,10 @@ def test_the_chosen_model_is_fitted_on_everything(fitted, proteins):
     assert fitted.best_model_.named_steps["model"].n_features_in_ == 32
 
 
-def test_same_seed_same_results_whatever_the_number_of_processes(checkpoint, proteins, fitted):
-    again = small_study(checkpoint, n_jobs=2).fit(*proteins)
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_same_seed_same_results_whatever_the_processes(backend, checkpoint, proteins, fitted):
+    with parallel_config(backend=backend):
+        again = small_study(checkpoint, n_jobs=2).fit(*proteins)
     pd.testing.assert_frame_equal(again.results_, fitted.results_, check_exact=True)
     pd.testing.assert_frame_equal(again.random_results_, fitted.random_results_, check_exact=True)
 
