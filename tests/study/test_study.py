@@ -7,6 +7,7 @@ import pytest
 from joblib import parallel_config
 from sklearn.base import clone
 
+from esmlearn.embedding import ESMEmbedder
 from esmlearn.exceptions import (
     CacheError,
     DataError,
@@ -55,6 +56,7 @@ def test_the_chosen_model_is_fitted_on_everything(fitted, proteins):
 
 @pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
 def test_same_seed_same_results_whatever_the_processes(backend, checkpoint, proteins, fitted):
+    ESMEmbedder(checkpoint).fit_transform(proteins[0])  # which multiprocessing cannot
     with parallel_config(backend=backend):
         again = small_study(checkpoint, n_jobs=2).fit(*proteins)
     pd.testing.assert_frame_equal(again.results_, fitted.results_, check_exact=True)
