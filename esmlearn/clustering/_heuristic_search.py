@@ -25,7 +25,7 @@ _LOGGER = logging.getLogger(__name__)
 # its residues.
 LEAST_ENTROPY = 3.6
 MOST_UNKNOWN = 0.1
-# More proteins than these that are not found are no blind spot: the program or its output is broken.
+# A larger share that is not found is no blind spot: the program or its output is broken.
 _MOST_MISSING = 0.01
 
 
@@ -73,7 +73,7 @@ def search_heuristically(
     Raises
     ------
     EngineError
-        If more than 1 % of the proteins that are queries and targets were not found with themselves.
+        If more than 1 % of the proteins that are queries and targets did not find themselves.
     """
     everyone = queries if targets is None else targets
     if ExactSearch.available() is None:

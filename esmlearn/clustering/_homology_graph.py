@@ -29,8 +29,8 @@ _DEFINITION = (
     "best local alignment, BLOSUM62, gap costs 11 (open) and 1 (per residue); identity: identical "
     "residues over alignment columns; coverage: residues between the ends of the alignment over "
     "the protein's length; X counts in none; E = 0.041 * length of the shorter * 1e6 * "
-    "exp(-0.267 * score). Two peptides of up to 30 residues also by the whole: one minus edits over "
-    "the length of the longer >= 0.7"
+    "exp(-0.267 * score). Two peptides of up to 30 residues also by the whole: one minus edits "
+    "over the length of the longer >= 0.7"
 )
 
 _NUMBER = (int, float, np.integer, np.floating)

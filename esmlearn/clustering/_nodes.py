@@ -6,17 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esmlearn.exceptions import DataError
 from esmlearn.utils._sequences import check_sequences, remove_gaps, sequence_digest
 
 
 def canonical_sequences(sequences: Any, *, name: str = "sequences") -> list[str]:
     """Return sequences in upper case without gaps; one that holds gaps alone is refused."""
-    canonical = [remove_gaps(sequence) for sequence in check_sequences(sequences, name=name)]
-    for index, sequence in enumerate(canonical):
-        if not sequence:
-            raise DataError(f"{name}[{index}] holds gap characters alone; remove it first.")
-    return canonical
+    return [remove_gaps(sequence) for sequence in check_sequences(sequences, name=name)]
 
 
 def _digests(canonical: list[str]) -> NDArray[np.bytes_]:

@@ -18,9 +18,9 @@ from esmlearn.clustering._nodes import canonical_sequences
 from esmlearn.exceptions import DataError
 from esmlearn.utils._warn import warn
 
-# Up to here, about 5,000 enzymes, exact search takes some minutes: it finds everything and gives the
-# same result on every machine. The number of threads is no part of it, since results do not depend
-# on that.
+# Up to here, about 5,000 enzymes, exact search takes some minutes: it finds everything and gives
+# the same result on every machine. The number of threads is no part of it, since results do not
+# depend on that.
 AFFORDABLE_CELLS = 3e12
 
 

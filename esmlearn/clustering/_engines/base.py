@@ -2,6 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -150,10 +151,10 @@ class ProgramEngine(Engine):
         spans, unknown, known = {}, {}, {}
         for side, sequences in (("query", queries), ("target", targets or queries)):
             rows, start, end = (table[name] for name in (side, f"{side}_start", f"{side}_end"))
-            where = {"path": path, "writer": self.name}
-            check_range(side, rows, 0, len(sequences) - 1, **where)
-            check_range(f"{side}_start", start, 1, end, **where)
-            check_range(f"{side}_end", end, 1, lengths_of(sequences)[rows], **where)
+            check = partial(check_range, path=path, writer=self.name)
+            check(side, rows, 0, len(sequences) - 1)
+            check(f"{side}_start", start, 1, end)
+            check(f"{side}_end", end, 1, lengths_of(sequences)[rows])
             known[side] = known_lengths(sequences)
             unknown[side] = np.zeros(len(rows), dtype=np.int64)
             some = np.flatnonzero((known[side] < lengths_of(sequences))[rows])
@@ -165,7 +166,9 @@ class ProgramEngine(Engine):
         # each other; proteins with many are aligned exactly instead.
         both = np.minimum(unknown["query"], unknown["target"])
         hits = Hits.from_alignments(
-            *(table[name] for name in ("query", "target", "score")),
+            query=table["query"],
+            target=table["target"],
+            score=table["score"],
             matches=np.maximum(table["matches"] - both, 0),
             columns=table["columns"] - np.maximum(unknown["query"], unknown["target"]),
             query_span=spans["query"],

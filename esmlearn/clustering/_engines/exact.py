@@ -38,9 +38,10 @@ class ExactSearch(Engine):
     def __init__(self) -> None:
         if self.available() is None:
             raise EngineNotFoundError(
-                "Exact alignment needs the library 'pyopal', which is not installed. Install it with "
-                "python -m pip install pyopal, on Python 3.13 or earlier (there are no wheels for "
-                "later ones), or pass engine='mmseqs' or 'diamond', which overlook some homologs."
+                "Exact alignment needs the library 'pyopal', which is not installed. Install it "
+                "with python -m pip install pyopal, on Python 3.13 or earlier (no wheels are there "
+                "for later ones), or pass engine='mmseqs' or 'diamond', which overlook some "
+                "homologs."
             )
 
     @classmethod

@@ -138,8 +138,8 @@ class MMseqs(ProgramEngine):
             written = ("--format-output", ",".join(self.columns))
             try:
                 limited = ("--max-seqs", str(limit))
-                words = (*databases, prefiltered, *sensitivity, *limited, *threads)
-                self.run("prefilter", *words, **work)
+                options_of = (*sensitivity, *limited, *threads)
+                self.run("prefilter", *databases, prefiltered, *options_of, **work)
             except EngineError as error:
                 if _NOTHING_TO_INDEX not in error.stderr:
                     raise

@@ -50,12 +50,13 @@ def peptide_hits(queries: list[str], targets: list[str] | None) -> Hits:
     for place, i in enumerate(rows.tolist()):
         query = queries[i]
         # Edits are at least the difference in length.
-        start = np.searchsorted(lengths, len(query) * LEAST_IDENTITY)
-        end = np.searchsorted(lengths, len(query) / LEAST_IDENTITY, side="right")
-        start = max(int(start), place + 1) if targets is None else int(start)
+        start = int(np.searchsorted(lengths, len(query) * LEAST_IDENTITY))
+        end = int(np.searchsorted(lengths, len(query) / LEAST_IDENTITY, side="right"))
+        if targets is None:
+            start = max(start, place + 1)
         if start >= end:
             continue
-        options = {"mode": "score", "algorithm": "nw", "start": start, "end": int(end)}
+        options = {"mode": "score", "algorithm": "nw", "start": start, "end": end}
         for each in aligner.align(query, database, **options):
             j = each.target_index
             identity = 1 + each.score / max(len(query), int(lengths[j]))

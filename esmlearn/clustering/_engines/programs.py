@@ -17,11 +17,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from esmlearn.exceptions import EngineError, EngineNotFoundError
 
@@ -101,7 +101,7 @@ class Program:
 
 @lru_cache
 def _program_version(program: Program, path: Path, changed: int) -> str:
-    words = [path, *program.version_arguments]
+    words = [os.fspath(path), *program.version_arguments]
     output = run_program(words, accept=program.version_codes, limit_s=_LEAST_SECONDS / 4)
     match = re.search(program.version_pattern, output)
     return match[1] if match else "unknown"
@@ -147,7 +147,7 @@ def _tail(file: IO[bytes]) -> str:
 
 
 def seconds_for(cells: float) -> float:
-    """Return how long a program may take over so many residue pairs, ten times the usual or more."""
+    """Return how long a program may take for so many residue pairs: ten times the usual."""
     return _LEAST_SECONDS + cells / _CELLS_PER_SECOND
 
 
@@ -182,7 +182,8 @@ def run_program(
     Raises
     ------
     EngineError
-        If it cannot be started, fails, is killed or does not end; carries command, version, exit code and output.
+        If it cannot be started, fails, is killed or does not end in time; carries command, version,
+        exit code and output.
     """
     words = [os.fspath(word) for word in command]
     _LOGGER.debug("running %s", words)
@@ -203,9 +204,9 @@ def run_program(
                 except subprocess.TimeoutExpired as error:
                     raise EngineError(
                         f"{words[0]} (version {version or 'unknown'}) did not end within "
-                        f"{limit_s:.0f} s, and was stopped. Expected is a tenth of that or less for "
-                        f"this much work: try the command by itself, install another version, or "
-                        f"choose another engine.\n"
+                        f"{limit_s:.0f} s, and was stopped. Expected is a tenth of that or less "
+                        f"for this much work: try the command by itself, install another version, "
+                        f"or choose another engine.\n"
                         f"command: {' '.join(words)}\noutput: {_tail(output) or '(none)'}",
                         command=words,
                         version=version,
@@ -312,9 +313,9 @@ def _first_bad_line(path: Path, n_columns: int) -> str:
 
 
 def check_range(
-    name: str, values: NDArray, least: int, most: ArrayLike, *, path: Path, writer: str
+    name: str, values: NDArray[np.int64], least: int, most: Any, *, path: Path, writer: str
 ) -> None:
-    """Refuse a column of a table with a value below `least` or above `most`, one or one per line."""
+    """Refuse a column with a value below `least` or above `most` (one for all, or per line)."""
     bad = np.flatnonzero((values < least) | (values > most))
     if len(bad):
         limit = np.broadcast_to(most, values.shape)[bad[0]]
