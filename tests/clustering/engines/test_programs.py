@@ -15,11 +15,14 @@ import pytest
 
 from esmlearn.clustering import _search as search_module
 from esmlearn.clustering import available_engines, deduplicate, homology_graph, search
+from esmlearn.clustering._engines import programs
 from esmlearn.clustering._engines.cdhit import read_clstr
 from esmlearn.clustering._engines.mmseqs import MMseqs, read_cluster_pairs
 from esmlearn.clustering._engines.programs import read_table, run_program
 from esmlearn.exceptions import EngineError, EngineNotFoundError
+from esmlearn.model_selection import CDHitGroupSplitter
 from esmlearn.utils._scratch import working_directory
+from tests._proteins import make_families
 
 SEQUENCES = ["MKVLATGGARQWEDSTHNPYFCIMKVLRTGGAEQ", "MKVLATGGARQWEDSTHNPYFCIMKVLRTGG"]
 
@@ -355,3 +358,86 @@ def test_concurrent_programs_do_not_mix():
     for thread in threads:
         thread.join()
     assert outputs == {i: str(i) for i in range(8)}
+
+
+# What a program may claim ------------------------------------------------------------------------
+
+VERSION = 'if [ "$1" = version ] || [ "$1" = help ]; then echo "diamond version 9.9"; exit 0; fi\n'
+ANSWER = 'while [ "$1" != -o ]; do shift; done\n'  # the output's name follows -o
+
+
+def _answering(rows):
+    lines = "\\n".join("\\t".join(map(str, row)) for row in rows)
+    return f"{VERSION}{ANSWER}printf '{lines}\\n' > \"$2\""
+
+
+def _families():
+    return make_families(10, 3, length=80, seed=3)[0]
+
+
+@pytest.mark.parametrize("found", ["nothing", "half", "no self-hits"])
+def test_a_program_that_does_not_find_proteins_with_themselves_is_refused(found, fake_program):
+    sequences = _families()
+    own = [(i, i, 400, 80, 80, 1, 80, 1, 80) for i in range(30)]
+    rows = {"nothing": [], "half": own[:15]}.get(
+        found, [(i, (i + 1) % 30, *row[2:]) for i, row in enumerate(own)]
+    )
+    fake_program("diamond", _answering(rows) if rows else f'{VERSION}{ANSWER}: > "$2"')
+    message = r"diamond \(9\.9\) ended without an error, and did not find \d+ of 30 proteins"
+    with pytest.raises(EngineError, match=message) as caught:
+        homology_graph(sequences, engine="diamond", cache=None)
+    assert caught.value.version == "9.9"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (99, 0, 400, 80, 80, 1, 80, 1, 80),
+        (0, 99, 400, 80, 80, 1, 80, 1, 80),
+        (-1, 0, 400, 80, 80, 1, 80, 1, 80),
+        (0, 0, 400, 80, 80, 60, 20, 1, 80),
+        (0, 0, 400, 80, 80, 1, 2000, 1, 80),
+        (0, 0, 400, 90, 80, 1, 80, 1, 80),
+        (0, 0, 400, 80, 80, 0, 80, 1, 80),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_by_line(row, fake_program):
+    fake_program("diamond", _answering([(1, 1, 400, 80, 80, 1, 80, 1, 80), row]))
+    with pytest.raises(EngineError, match=r"diamond: line 2 of .*: unknown \w+ -?\d+; expected"):
+        homology_graph(_families(), engine="diamond", cache=None)
+
+
+def test_a_program_that_hangs_is_stopped_and_named(fake_program, monkeypatch):
+    fake_program("diamond", f"{VERSION}sleep 600 & wait")
+    monkeypatch.setattr(programs, "_LEAST_SECONDS", 1.0)
+    start = time.monotonic()
+    with pytest.raises(EngineError, match=r"diamond \(version 9\.9\) did not end within 1 s"):
+        homology_graph(_families(), engine="diamond", cache=None)
+    assert time.monotonic() - start < 60
+    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    assert "sleep 600" not in left
+
+
+def test_the_bound_grows_with_the_work():
+    assert programs.seconds_for(0) < programs.seconds_for(1e12) < programs.seconds_for(1e13)
+
+
+# Without the library of exact alignment ----------------------------------------------------------
+
+
+@pytest.fixture
+def no_pyopal(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyopal", None)
+
+
+def test_without_pyopal_a_program_serves_alone_and_says_so(no_pyopal):
+    sequences = _families()
+    with pytest.warns(UserWarning, match="pyopal' is not installed .* Not aligned exactly are"):
+        graph = homology_graph(sequences, cache=None)
+    assert graph.description["engine"] in ("mmseqs", "diamond")
+    with pytest.warns(UserWarning, match="pyopal"):
+        folds = list(CDHitGroupSplitter(3, random_state=0).split(sequences))
+    assert len(folds) == 3
+    with pytest.raises(EngineNotFoundError, match="pyopal"):
+        homology_graph(sequences, engine="exact", cache=None)
+    assert len(deduplicate(sequences).indices) <= 30
