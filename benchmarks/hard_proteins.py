@@ -1,16 +1,16 @@
 """Leakage of folds of the proteins that search programs are blind to, by engine.
 
-Programs start from words that two proteins share. Peptides have few, and proteins of low complexity
-have words that occur everywhere. Folds of such sets by each engine are judged by the exact audit and,
-where the families are made up, by these families: an audit that shares the engines' alignments would
-share their mistakes. The enzymes are split by the default engine.
+Programs start from words that two proteins share. Peptides have few, and proteins of low
+complexity have words that occur everywhere. Folds of such sets by each engine are judged by the
+exact audit and, where the families are made up, also by these: an audit that shares the engines'
+alignments would share their mistakes. The enzymes are split by the default engine.
 
     python benchmarks/hard_proteins.py --proteins swissprot.fasta.gz --enzymes topt.csv.gz
     python benchmarks/hard_proteins.py --proteins ... --enzymes ... --only enzymes "900 enzymes"
 
 Proteins from 3.6 bits on, which are searched by programs alone, stand beside the simplest ones.
-``--only`` runs some sets, and keeps the other figures. ``--quick`` tries every step on few proteins;
-its figures mean nothing.
+``--only`` runs some sets, and keeps the other figures. ``--quick`` tries every step on few
+proteins; its figures mean nothing.
 """
 
 import argparse
