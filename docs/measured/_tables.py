@@ -45,6 +45,41 @@ def leakage_large():
     return LEAKAGE_HEAD, list(leakage_rows(summary, 2))
 
 
+HARD_SETS = {
+    "lowest entropy": "lowest entropy, below 300 residues",
+    "entropy from 3.6 bits on": "lowest entropy from 3.6 bits on, below 300 residues",
+    "made-up repeats": "made-up repeats, 60 families that share letters",
+    "made-up repeats, own letters": "made-up repeats, 8 families with letters of their own",
+    "made-up peptides": "made-up peptides of 5 to 20 residues",
+    "up to 50 residues": "proteins of 30 to 50 residues",
+    "enzymes": "enzymes, default engine",
+    "900 enzymes": "enzymes, default engine, a sample",
+}
+
+
+@table
+def hard_proteins():
+    """What leaks (A) of the proteins that programs are blind to, by engine."""
+    sets = result("hard_proteins")["sets"]
+    rows = []
+    for name, words in HARD_SETS.items():
+        if name not in sets:
+            continue
+        runs = {run.get("engine", key): run for key, run in sets[name]["engines"].items()}
+        leaks = [
+            "–"
+            if engine not in runs
+            else "refused"
+            if "refused" in runs[engine]
+            else percent(runs[engine]["A"], 2)
+            for engine in ("exact", "mmseqs", "diamond")
+        ]
+        kept = [run["training_kept"] for run in runs.values() if "training_kept" in run]
+        rows.append([words, f"{sets[name]['n']:,}", *leaks, percent(min(kept)) if kept else "–"])
+    head = ["proteins", "number", "exact", "MMseqs2", "DIAMOND", "training rows kept"]
+    return head, rows
+
+
 @table
 def split_peers():
     """Folds of other tools, on the set that all of them were tried on."""
