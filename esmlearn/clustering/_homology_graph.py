@@ -83,11 +83,11 @@ def homology_graph(
         Edges are kept from ``identity - margin`` and ``coverage - 2 * margin`` on: engines cut some
         alignments short, and an audit may align a little differently.
     engine : {"auto", "mmseqs", "diamond", "exact"}, default="auto"
-        ``"auto"`` is exact Smith-Waterman where that takes seconds (2e10 residue pairs, about 600
-        proteins), else DIAMOND where it is installed, else MMseqs2. With ``"auto"`` a cached graph
-        of any engine that holds all the sequences serves. DIAMOND searches in its mode
-        ``ultra-sensitive`` up to 7e13 residue pairs (about 35,000 proteins), and
-        ``very-sensitive`` beyond.
+        ``"auto"`` is exact Smith-Waterman where that takes some minutes at most (3e12 residue
+        pairs, about 5,000 enzymes), else DIAMOND where it is installed, else MMseqs2. With
+        ``"auto"`` a cached graph of any engine that holds all the sequences serves. DIAMOND
+        searches in its mode ``ultra-sensitive`` up to 7e13 residue pairs (about 35,000 proteins),
+        and ``very-sensitive`` beyond.
     representatives : float, default=None
         Identity (0-1, above `identity`; 0.7 to 0.95 are usual) from which on one protein stands for
         others: they match it over 90 % of both, by CD-HIT where it is installed, else MMseqs2's
@@ -123,13 +123,18 @@ def homology_graph(
 
     Notes
     -----
-    Proteins too short to be significant with anything (below about 15 residues at 1e-3) are joined
-    to nothing but their copies, which share their node; ``description["n_never_significant"]``
-    counts them.
+    Peptides are rarely significant with anything (never below about 15 residues at 1e-3;
+    ``description["n_never_significant"]`` counts such proteins). Two peptides of up to 30 residues
+    are therefore compared as a whole, too: they are homologs where 1 - edits / length of the longer
+    is at least 0.7. Copies share their node. X counts in no identity and no coverage.
 
-    MMseqs2 and DIAMOND overlook some pairs. Those of which one protein is a homolog of a third (at
-    the default thresholds) and the other has a significant alignment with it are aligned exactly
-    after the search, until nothing more is found [1]_.
+    Search programs are blind to some proteins. Whatever the engine, peptides, proteins of low
+    complexity or with many X, and those that the program does not find with themselves are aligned
+    exactly with all others.
+
+    MMseqs2 and DIAMOND overlook some pairs of other proteins, too. Those of which one protein is a
+    homolog of a third (at the default thresholds) and the other has a significant alignment with it
+    are aligned exactly after the search, until nothing more is found [1]_.
 
     References
     ----------
