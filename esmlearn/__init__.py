@@ -11,6 +11,7 @@ from esmlearn._version import __version__
 
 _SUBMODULES = [
     "clustering",
+    "conformal",
     "datasets",
     "embedding",
     "exceptions",

@@ -52,6 +52,8 @@ _OF_THE_MACHINE: dict[str, Any] = {
 #: Types that `load` builds besides those that skops trusts by itself (scikit-learn's and NumPy's).
 TRUSTED_TYPES = frozenset(
     {
+        "esmlearn.conformal._classifier.HomologyConformalClassifier",
+        "esmlearn.conformal._regressor.HomologyConformalRegressor",
         "esmlearn.embedding._embedder.ESMEmbedder",
         "esmlearn.model_selection._shuffle_split.CDHitShuffleSplit",
         "esmlearn.neural_network._classifier.MLPClassifier",
@@ -286,6 +288,8 @@ def _bare(value: Any) -> Any:
     if hasattr(value, "fit_resample") and not hasattr(value, "steps"):
         return clone(value)
     changed = {k: _bare(v) for k, v in vars(value).items()}
+    if "fold_estimators_" in changed:
+        changed["cv"] = None  # calibration folds, perhaps with the sequences of a reference
     validation = changed.get("validation")
     if hasattr(value, "steps") and hasattr(validation, "get_params"):
         changed["validation"] = clone(validation)

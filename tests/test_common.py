@@ -11,12 +11,15 @@ import pickle
 import pytest
 from imblearn.utils.estimator_checks import estimator_checks_generator as imblearn_checks
 from sklearn.base import BaseEstimator, clone
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator as sklearn_checks
 
 import esmlearn
 from esmlearn.clustering import CDHitClusterer
+from esmlearn.conformal import HomologyConformalClassifier, HomologyConformalRegressor
 from esmlearn.embedding import ESMEmbedder, ESMVariantScorer
 from esmlearn.model_selection import (
     CDHitGroupSplitter,
@@ -40,6 +43,8 @@ from esmlearn.study import RegionLogisticRegression, Study
 ON_NUMBERS = [
     TwoStageRegressor(random_state=0),
     RegionLogisticRegression(),
+    HomologyConformalRegressor(Ridge(), cv=KFold(3), confidence_level=0.5),
+    HomologyConformalClassifier(LogisticRegression(), cv=KFold(3), confidence_level=0.5),
 ]
 EQUIVALENCE = [
     "check_sample_weight_equivalence_on_dense_data",

@@ -17,6 +17,7 @@ ORDER = [
     ["embedding", "clustering"],
     ["model_selection"],
     ["pipeline"],
+    ["conformal"],
     ["study"],
     ["cli"],
 ]

@@ -19,6 +19,7 @@ from skops.io._utils import get_module
 
 from esmlearn import persistence
 from esmlearn.cli import main
+from esmlearn.conformal import HomologyConformalClassifier, HomologyConformalRegressor
 from esmlearn.embedding import ESMEmbedder, write_untrained_checkpoint
 from esmlearn.exceptions import CheckpointError, DataError
 from esmlearn.model_selection import CDHitGroupSplitter
@@ -292,6 +293,35 @@ def test_embedders_inside_meta_estimators_are_found(name, tmp_path, checkpoint, 
     with pytest.raises(CheckpointError, match="with the fingerprint"):
         load(tmp_path / "model", model=other)
     assert np.array_equal(estimator.predict(X), expected)
+
+
+@pytest.mark.parametrize("difficulty", [None, "distance"])
+def test_intervals_are_the_same_after_loading(difficulty, tmp_path, checkpoint, targets):
+    X, y = targets
+    model = HomologyConformalRegressor(
+        _pipeline(checkpoint, Ridge()),
+        cv=CDHitGroupSplitter(2, reference=X),
+        confidence_level=0.6,
+        difficulty=difficulty,
+    ).fit(X, y)
+    save(model, tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert again.cv is None
+    assert np.array_equal(again.predict(X), model.predict(X))
+    assert np.array_equal(again.predict_interval(X), model.predict_interval(X))
+
+
+def test_sets_of_classes_are_the_same_after_loading(tmp_path, checkpoint, targets):
+    X, y = targets
+    classes = np.where(y > 42, "hot", "cold")
+    model = HomologyConformalClassifier(
+        _pipeline(checkpoint, LogisticRegression()).set_params(resample=None),
+        cv=CDHitGroupSplitter(2, stratify=False),
+        confidence_level=0.6,
+    ).fit(X, classes)
+    save(model, tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert np.array_equal(again.p_values(X), model.p_values(X))
 
 
 # Files made by hand ------------------------------------------------------------------------------
