@@ -6,6 +6,7 @@ from esmlearn.clustering._engines.hits import Hits
 from esmlearn.clustering._graph import HomologyGraph
 from esmlearn.clustering._graph_cache import count_searches
 from esmlearn.clustering._homology_graph import homology_graph
+from esmlearn.clustering._nearest import nearest_homologs
 from esmlearn.clustering._search import available_engines, exact_search, search
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "deduplicate",
     "exact_search",
     "homology_graph",
+    "nearest_homologs",
     "search",
 ]

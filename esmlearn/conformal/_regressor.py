@@ -20,6 +20,9 @@ from esmlearn.over_sampling._target import as_numeric_column
 _BLOCK = 1 << 22  # numbers held at once while intervals are made: 32 MB
 _N_NEIGHBORS = 5
 _FLOOR = 0.1  # share of the mean difficulty that is added to each, so that none is zero
+# Of what may lie beyond the bounds of a region, the share below: the ways that are tried.
+# Another than the first has to make sets so much narrower.
+_SHARES, _NARROWER = np.array([0.5, 0.0, 0.25, 0.75, 1.0]), 0.95
 _DIFFICULTIES = ("std", "distance")
 
 
@@ -73,8 +76,10 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
         Fitted on the training part of each fold; empty for ``method="base"``.
     regions_ : TargetRegions or None
         The regions of the training targets.
+    predictions_, difficulties_ : ndarray of shape (n_calibration,)
+        Out-of-fold predictions of the rows that calibrate, and their difficulties (or 1).
     residuals_ : ndarray of shape (n_calibration,)
-        Target minus out-of-fold prediction, over the difficulty where there is one.
+        Target minus prediction, over the difficulty.
     residual_fold_, residual_region_ : ndarray of int of shape (n_calibration,)
         Fold and region of each residual.
 
@@ -85,12 +90,15 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
 
     Notes
     -----
-    Of n residuals of a region, the ``ceil((1 - a) (n + 1))``-th smallest is the upper bound and the
-    one as far from the other end the lower, with ``a = (1 - confidence_level) / 2``; that takes
-    ``n >= 1 / a - 1``, 19 rows at 0.9. Lower and upper errors are counted apart, since a rare
-    region is mostly missed on one side. CV+ is sure to cover ``1 - 2 (1 - confidence_level)`` and
-    covers about `confidence_level` of exchangeable proteins [1]_. Proteins are exchangeable with
-    those of training only if they come from the same source.
+    Of n residuals of a region, ``(1 - confidence_level) (n + 1)`` lie on or beyond the bounds,
+    rounded down, which takes 19 rows at 0.9: half of them on either side, or none, a quarter, three
+    quarters or all of them below, where that makes the sets of the calibrating rows narrower by
+    more than 5 %. A rare region is mostly missed on one side, and half of its level spent on the
+    other makes the sets of all proteins wider.
+
+    CV+ is sure to cover ``1 - 2 (1 - confidence_level)`` and covers about `confidence_level` of
+    exchangeable proteins [1]_. Proteins are exchangeable with those of training only if they come
+    from the same source.
 
     The fit takes one fit of the estimator per fold and one more.
 
@@ -287,8 +295,8 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
     def _learn_regions(self, y: NDArray) -> None:
         self.regions_ = None if self.regions is None else make_regions(self.regions).fit(y)
         counts = np.bincount(self._region(y), minlength=len(self._edges()) - 1)
-        for number, count in enumerate(counts.tolist()):
-            self._n_beyond(number, count)
+        for region, count in enumerate(counts.tolist()):
+            self._n_beyond(region, count)
 
     def _edges(self) -> NDArray[np.float64]:
         """Return all edges of the regions, the outer ones infinite."""
@@ -299,12 +307,12 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
         return np.searchsorted(self._edges()[1:-1], y, side="right")
 
     def _n_beyond(self, region: int, n_rows: int) -> int:
-        """Return how many residuals of a region lie on or beyond each of its bounds."""
-        tail = (1 - self.confidence_level) / 2
-        n_beyond = int(tail * (n_rows + 1) + 1e-9)  # 0.05 * 20 is a little less than 1
-        if n_beyond < 1:
+        """Return how many residuals of a region lie on or beyond its two bounds."""
+        miss = 1 - self.confidence_level
+        n_beyond = int(miss * (n_rows + 1) + 1e-9)  # 0.1 * 20 is a little less than 2
+        if n_beyond < 2:
             low, high = self._edges()[region : region + 2]
-            least = int(np.ceil(1 / tail - 1e-9)) - 1
+            least = int(np.ceil(2 / miss - 1e-9)) - 1
             raise DataError(
                 f"n_samples={n_rows} in the region from {low:g} to {high:g}; expected at least "
                 f"{least} for confidence_level={self.confidence_level}. Join the region to its "
@@ -312,8 +320,33 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
             )
         return n_beyond
 
+    def _ranks(self, region: int) -> tuple[int, int]:
+        """Return how many residuals of a region lie on or beyond its lower and its upper bound.
+
+        Evenly, unless the sets of the calibrating rows are clearly narrower otherwise.
+        """
+        mine = self.residual_region_ == region
+        n_beyond = self._n_beyond(region, int(mine.sum()))
+        residuals = np.r_[-np.inf, np.sort(self.residuals_[mine]), np.inf]
+        low, high = self._edges()[region : region + 2]
+        floor, ceiling = np.clip([low, high], self.y_min_, self.y_max_)
+        # A region that ends at an edge may do without a bound on that side.
+        ways = np.unique(np.round(n_beyond * _SHARES)).astype(int)
+        ways = ways[(ways >= np.isinf(low)) & (n_beyond - ways >= np.isinf(high))]
+        widths = []
+        for below in ways:
+            least, greatest = residuals[below], residuals[-1 - (n_beyond - below)]
+            start = np.maximum(self.predictions_ + least * self.difficulties_, floor)
+            end = np.minimum(self.predictions_ + greatest * self.difficulties_, ceiling)
+            widths.append(np.maximum(end - start, 0).mean())
+        even, best = int(np.argmin(np.abs(ways - n_beyond / 2))), int(np.argmin(widths))
+        below = int(ways[best if widths[best] < _NARROWER * widths[even] else even])
+        return below, n_beyond - below
+
     def _keep(self, y: NDArray, y_pred: NDArray, difficulty: NDArray, fold: NDArray) -> None:
-        """Set the residuals."""
+        """Keep what calibrates."""
+        self.y_min_, self.y_max_ = float(y.min()), float(y.max())
+        self.predictions_, self.difficulties_ = y_pred, difficulty
         self.residuals_ = (y - y_pred) / difficulty
         self.residual_fold_, self.residual_region_ = fold, self._region(y)
 
@@ -345,28 +378,33 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
         for region in range(len(self._edges()) - 1):
             mine = self.residual_region_ == region
             residuals, fold = self.residuals_[mine], self.residual_fold_[mine]
-            k = self._n_beyond(region, len(residuals))
+            below, above = self._ranks(region)
             if self.method == "plus":
-                bounds.append(_plus_bounds(centre, scale, residuals, fold, k))
+                bounds.append(_plus_bounds(centre, scale, residuals, fold, below, above))
             else:
-                low, high = np.sort(residuals)[[k - 1, -k]]
-                least, greatest = centre + low * scale, centre + high * scale
-                bounds.append((least.min(axis=1), greatest.max(axis=1)))
+                ordered = np.r_[-np.inf, np.sort(residuals), np.inf]
+                least, greatest = ordered[below], ordered[-1 - above]
+                low, high = centre + least * scale, centre + greatest * scale
+                bounds.append((low.min(axis=1), high.max(axis=1)))
         low, high = (np.column_stack(values) for values in zip(*bounds, strict=True))
         return low, high
 
 
 def _plus_bounds(
-    centre: NDArray, scale: NDArray, residuals: NDArray, fold: NDArray, k: int
+    centre: NDArray, scale: NDArray, residuals: NDArray, fold: NDArray, below: int, above: int
 ) -> tuple[NDArray, NDArray]:
-    """Return the k-th smallest and greatest of each row's predictions plus their residuals."""
-    low, high = np.empty(len(centre)), np.empty(len(centre))
+    """Return the bounds of each row: so many of its predictions plus residuals lie beyond them."""
+    low, high = np.full(len(centre), -np.inf), np.full(len(centre), np.inf)
     step = max(1, _BLOCK // len(residuals))
+    ranks = [r for r, n in ((below - 1, below), (len(residuals) - above, above)) if n]
     for start in range(0, len(centre), step):
         block = slice(start, start + step)
         values = centre[block][:, fold] + scale[block][:, fold] * residuals
-        values.partition((k - 1, len(residuals) - k), axis=1)
-        low[block], high[block] = values[:, k - 1], values[:, -k]
+        values.partition(ranks, axis=1)
+        if below:
+            low[block] = values[:, below - 1]
+        if above:
+            high[block] = values[:, -above]
     return low, high
 
 
