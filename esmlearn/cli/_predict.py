@@ -1,8 +1,10 @@
 """``esmlearn predict``."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from esmlearn.cli._common import (
@@ -10,6 +12,7 @@ from esmlearn.cli._common import (
     add_input,
     new_command,
     read_input,
+    share,
     show,
     table_path,
     write_or_print,
@@ -27,6 +30,13 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--model", default=None, help="where the language model's weights are")
     parser.add_argument("--digest", default=None, help="refuse any other model than this one")
     parser.add_argument(
+        "--confidence",
+        type=_confidence,
+        default=None,
+        metavar="LEVEL",
+        help="share of proteins (0-1) whose target shall lie in the interval (default: 0.9)",
+    )
+    parser.add_argument(
         "--allow-download",
         action="store_true",
         help="fetch the language model if it is not on this machine",
@@ -37,11 +47,17 @@ def add_commands(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict and write ids and predictions."""
     from esmlearn.persistence import load
+    from esmlearn.study._training import Training
 
     proteins = read_input(args)
     model = load(
         args.saved, digest=args.digest, model=args.model, allow_download=args.allow_download
     )
+    training = Training.beside(Path(args.saved))
+    if args.confidence is not None:
+        if not hasattr(model, "predict_set"):
+            raise DataError(f"{args.saved} has no intervals; leave out --confidence.")
+        model.set_params(confidence_level=args.confidence)
     try:
         table = _predict(model, proteins)
     except EsmlearnError:
@@ -51,6 +67,11 @@ def run(args: argparse.Namespace) -> int:
             f"The model {args.saved} cannot predict ({type(error).__name__}: {error}); expected "
             f"one that this version of esmlearn saved after fitting."
         ) from error
+    if training is not None:
+        if training.unit:
+            table.insert(2, "unit", training.unit)
+        judged = training.judge(proteins.sequences, n_jobs=-1)
+        table = pd.concat([table, judged], axis=1)
     if args.json:
         show(args, {"predictions": table.to_dict("records")}, "")
     if args.output or not args.json:
@@ -59,10 +80,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _predict(model: Any, proteins: Any) -> pd.DataFrame:
-    """Return ids and predictions, and probabilities where the model has any."""
+    """Return ids and predictions; intervals, sets of classes and probabilities where there are."""
     table = pd.DataFrame({"id": proteins.ids, "prediction": model.predict(proteins.sequences)})
+    if hasattr(model, "predict_interval"):
+        table[["low", "high"]] = model.predict_interval(proteins.sequences)
+    elif hasattr(model, "predict_set"):
+        names = np.array([str(label) for label in model.classes_], dtype=object)
+        possible = model.predict_set(proteins.sequences)
+        table["possible"] = ["|".join(names[row]) for row in possible]
     if hasattr(model, "predict_proba"):
         scores = model.predict_proba(proteins.sequences)
         for column, label in enumerate(model.classes_):
             table[f"p({label})"] = scores[:, column]
     return table
+
+
+def _confidence(text: str) -> float:
+    level = share(text)
+    if not 0 < level < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no level above 0 and below 1")
+    return level

@@ -59,6 +59,11 @@ def add_commands(commands: Commands) -> None:
     _add_candidates(parser)
     _add_evaluation(parser)
     parser.add_argument("--name", default=None, help="what the target is called")
+    parser.add_argument(
+        "--no-training-sequences",
+        action="store_true",
+        help="keep no sequences beside the model; predict then tells no nearest protein",
+    )
     parser.add_argument("--unit", default=None, help="unit of the target, such as °C")
     parser.add_argument("--seed", type=at_least(0), default=0, help="seed of everything that draws")
     parser.set_defaults(run=run)
@@ -164,7 +169,11 @@ def run(args: argparse.Namespace) -> int:
     # Every fold asks for the same vectors: without a cache, one lives as long as the run.
     with cache_where_possible(args):
         study.fit(given["sequences"], given["y"], ids=given["ids"])
-        report = study.write(folder, source={**given["source"], "warning": warning})
+        report = study.write(
+            folder,
+            source={**given["source"], "warning": warning},
+            training_sequences=not args.no_training_sequences,
+        )
     from esmlearn.study import flattery, headline
 
     text, random = headline(study), flattery(study)

@@ -147,6 +147,49 @@ class HomologyConformalClassifier(ClassifierMixin, ConformalEstimator):
         self._warn_of_small_classes()
         return self
 
+    @classmethod
+    def from_scores(
+        cls, estimator: Any, y: ArrayLike, scores: ArrayLike, *, confidence_level: float = 0.9
+    ) -> Self:
+        """Calibrate a fitted estimator by out-of-fold scores that were made before.
+
+        Parameters
+        ----------
+        estimator : classifier
+            Fitted on everything; it scores new rows.
+        y : array-like of shape (n_rows,)
+            Classes.
+        scores : array-like of shape (n_rows, n_classes)
+            Probabilities or decision values by estimators that did not see a homolog of the
+            protein; columns in the order of ``estimator.classes_``.
+        confidence_level : float, default=0.9
+            As for the class.
+
+        Returns
+        -------
+        model : HomologyConformalClassifier
+            Fitted, with one estimator.
+
+        Raises
+        ------
+        DataError
+            If there is not a column for each class.
+        """
+        model = cls(estimator, confidence_level=confidence_level)
+        model._validate_params()
+        scores, number = np.asarray(scores), np.searchsorted(estimator.classes_, y)
+        if scores.shape != (len(number), len(estimator.classes_)):
+            raise DataError(
+                f"scores has the shape {scores.shape}; expected "
+                f"{(len(number), len(estimator.classes_))}, a column for each class."
+            )
+        model.classes_, model.estimator_ = np.asarray(estimator.classes_), estimator
+        model.fold_estimators_ = [estimator]
+        model.score_fold_, model.score_class_ = np.zeros_like(number), number
+        model.scores_ = scores[np.arange(len(number)), number]
+        model._warn_of_small_classes()
+        return model
+
     @available_if(_has_proba)
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probabilities of the estimator that was fitted on everything.

@@ -328,8 +328,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             Predictions, averaged over networks.
         std : ndarray of the same shape
             Only with `return_std`: standard deviation between networks, in the target's units. It
-            says where the training rows leave the networks free to disagree, and does not contain
-            the noise of the measurements.
+            says where the training rows leave the networks free to disagree. It is no error bar:
+            it holds neither the noise of the measurements nor what all networks miss alike. For
+            intervals that hold, see `esmlearn.conformal.HomologyConformalRegressor`, which can
+            scale its errors by it.
 
         Raises
         ------

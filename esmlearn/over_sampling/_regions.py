@@ -314,7 +314,7 @@ class TargetRegions(BaseEstimator):
             return edges[edges > self.y_min_]
         edges = self._relevance.crossings(self.threshold)
         edges = edges[(edges > self.y_min_) & (edges <= self.y_max_)]
-        return _join_small_regions(y, edges, self.min_count)
+        return join_small_regions(y, edges, self.min_count)
 
     def _find_rare(self, y: NDArray) -> NDArray:
         """Return which regions are rare, by relevance or as the user names them."""
@@ -369,7 +369,7 @@ def check_region_numbers(numbers: ArrayLike, n_regions: int) -> NDArray:
     return mask
 
 
-def _join_small_regions(y: NDArray, edges: NDArray, min_count: int) -> NDArray:
+def join_small_regions(y: NDArray, edges: NDArray, min_count: int) -> NDArray:
     """Take out edges until every region has `min_count` members."""
     while edges.size:
         labels = np.searchsorted(edges, y, side="right")

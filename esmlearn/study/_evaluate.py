@@ -64,7 +64,7 @@ def evaluate(task: Task, data: StudyData, factory: PipelineFactory, store: WorkF
         with interruptible():
             pipeline = factory(task.candidate).fit(X[task.train], y[task.train])
         prediction = pipeline.predict(X[task.test])
-        scores = _scores(pipeline, X[task.test], data) if data.classes is not None else None
+        scores = None if data.classes is None else _scores(pipeline, X[task.test], data)
     if data.regions is not None:
         metrics, table = regression_metrics(y[task.test], prediction, data.regions)
     else:
@@ -88,6 +88,7 @@ def evaluate(task: Task, data: StudyData, factory: PipelineFactory, store: WorkF
             "regions": table,
             "test": task.test.tolist(),
             "prediction": prediction.tolist(),
+            "scores": None if scores is None else scores.round(6).tolist(),
             **_training(pipeline),
             "notes": sorted({f"{w.category.__name__}: {w.message}" for w in caught}),
         },

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from esmlearn.plotting import (
+    CoverageDisplay,
     EmbeddingPCADisplay,
+    ErrorByIdentityDisplay,
     FoldsDisplay,
     LeakageDisplay,
     PredictionErrorByRegionDisplay,
@@ -124,6 +126,7 @@ def _plan(result: StudyResult) -> Plan:
     """Yield name, title, caption and drawing of every figure."""
     yield from _data_figures(result)
     yield from _prediction_figures(result)
+    yield from _reliability_figures(result)
     yield from _training_figures(result)
     yield from _split_figures(result)
 
@@ -189,6 +192,29 @@ def _error_figures(result: StudyResult) -> Plan:
         "Mean absolute error by range of the measured value; hatched: rare.",
         partial(draw, kind="error"),
     )
+
+
+def _reliability_figures(result: StudyResult) -> Plan:
+    found, continuous = result.reliability, result.data.regions is not None
+    yield (
+        "distance",
+        "How wrong at which distance from training",
+        "Proteins without a homolog in training: homology folds; others: random folds. Lines: "
+        "95 % intervals over families.",
+        partial(
+            ErrorByIdentityDisplay.from_table,
+            found.errors,
+            name="Mean absolute error" if continuous else "Share of wrong classes",
+            unit=result.unit if continuous else None,
+        ),
+    )
+    if not found.coverage.empty:
+        yield (
+            "coverage",
+            "Do the intervals hold?" if continuous else "Do the sets of classes hold?",
+            "Dashed: the level that is promised; open: clearly below it.",
+            partial(CoverageDisplay.from_report, found.coverage.set_index("part")),
+        )
 
 
 def _training_figures(result: StudyResult) -> Plan:

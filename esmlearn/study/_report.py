@@ -7,6 +7,7 @@ from typing import Any
 from esmlearn.plotting import region_names
 from esmlearn.study._figures import Figure
 from esmlearn.study._metrics import metrics_of
+from esmlearn.study._reliability import identity_name
 from esmlearn.study._result import StudyResult
 from esmlearn.study._wording import (
     headline,
@@ -81,6 +82,9 @@ def _context(result: StudyResult, about: dict[str, Any]) -> dict[str, Any]:
         "random_rows": _random_rows(result),
         "resampling": _resampling_rows(result),
         "recall": _recall_table(result),
+        "errors": result.reliability.errors.to_dict("records"),
+        "coverage": result.reliability.coverage.to_dict("records"),
+        "identity_name": identity_name,
         "recall_columns": [c for c in result.candidates if c.model == conclusion.top.model],
         "warning": about["source"].get("warning"),
         "seconds": sum(result.timings.values()),

@@ -10,6 +10,7 @@ import pandas as pd
 from esmlearn.study._candidates import Candidate
 from esmlearn.study._conclusion import Conclusion
 from esmlearn.study._data import StudyData
+from esmlearn.study._reliability import Reliability
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class StudyResult:
         Conclusion from the folds.
     best_model : Pipeline
         The chosen candidate, fitted on everything.
+    reliability : Reliability
+        How far its predictions can be trusted.
     timings : dict of str to float
         Seconds of each step.
     n_workers : int
@@ -74,6 +77,7 @@ class StudyResult:
     predictions: dict[str, np.ndarray]
     conclusion: Conclusion
     best_model: Any
+    reliability: Reliability
     timings: dict[str, float]
     n_workers: int
 

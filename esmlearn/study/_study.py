@@ -30,9 +30,15 @@ from esmlearn.study._candidates import (
 from esmlearn.study._conclusion import Conclusion, conclude
 from esmlearn.study._data import Splits, audit_folds, make_folds, prepare
 from esmlearn.study._evaluate import Task, evaluate_all, interruptible, one_thread
+from esmlearn.study._reliability import (
+    OutOfFold,
+    Reliability,
+    identity_in_training,
+    measure_reliability,
+)
 from esmlearn.study._result import StudyResult
 from esmlearn.study._settings import WorkFolder, key_of_result, settings_of_study
-from esmlearn.study._tables import join_predictions, tabulate, tabulate_folds
+from esmlearn.study._tables import join_predictions, join_scores, tabulate, tabulate_folds
 from esmlearn.utils._progress import progress_bar
 
 _log = logging.getLogger(__name__)
@@ -119,6 +125,9 @@ class Study(BaseEstimator):
         Conclusion from the folds.
     best_model_ : Pipeline
         The chosen candidate, fitted on everything.
+    reliability_ : Reliability
+        How far its predictions can be trusted: ``model`` (the same with prediction intervals, or
+        sets of classes, at 0.9), ``coverage`` and ``errors`` by the identity to training.
     fingerprint_ : str
         Of the embedder.
     timings_ : dict of str to float
@@ -248,7 +257,7 @@ class Study(BaseEstimator):
             self.embedding_report_ = dict(embedder.report_)
         factory = make_factory(self.get_params(deep=False), self.data_, embedder)
         with tempfile.TemporaryDirectory() as temporary:
-            self._compete(splits, factory, WorkFolder(self.work or temporary))
+            self._compete(splits, factory, WorkFolder(self.work or temporary), graph)
         return self
 
     # Preparation ---------------------------------------------------------------------------------
@@ -285,7 +294,9 @@ class Study(BaseEstimator):
 
     # Competition ---------------------------------------------------------------------------------
 
-    def _compete(self, splits: Splits, factory: PipelineFactory, store: WorkFolder) -> None:
+    def _compete(
+        self, splits: Splits, factory: PipelineFactory, store: WorkFolder, graph: HomologyGraph
+    ) -> None:
         """Fit every candidate on every fold, conclude, and fit the chosen one on everything."""
         candidates = list_candidates(
             list(factory.models), tuple(self.resamplers), tuple(self.levels), tuned=self.tuned
@@ -304,17 +315,37 @@ class Study(BaseEstimator):
                 random_state=self.random_state,
             )
         self.random_results_ = pd.DataFrame()
+        found = {"homology": self.fold_results_}
         if self.random_split:
             with self._step("repeat with random folds"):
                 chosen = [c for c in candidates if c.resampler == "none"]
                 extra = {self.conclusion_.chosen, self.conclusion_.top} - set(chosen)
                 chosen += sorted(extra, key=lambda c: c.name)
-                random = self._evaluate("random", chosen, splits, factory, store)
-                self.random_results_, _ = tabulate(random)
+                found["random"] = self._evaluate("random", chosen, splits, factory, store)
+                self.random_results_, _ = tabulate(found["random"])
         with self._step("fit the chosen candidate on everything"), one_thread(), interruptible():
             self.best_model_ = factory(self.conclusion_.chosen).fit(
                 self.data_.sequences, self.data_.y
             )
+        with self._step("measure how far it can be trusted"):
+            self.reliability_ = self._measure_reliability(found, splits, graph)
+
+    def _measure_reliability(
+        self, found: dict[str, list[dict[str, Any]]], splits: Splits, graph: HomologyGraph
+    ) -> Reliability:
+        """Return how far the chosen candidate can be trusted, by its results on all folds."""
+        data, name = self.data_, self.conclusion_.chosen.name
+        predictions = {
+            kind: OutOfFold(
+                join_predictions(results, data)[name],
+                join_scores(results, data, name),
+                identity_in_training(graph, data.sequences, splits[kind], self.coverage),
+            )
+            for kind, results in found.items()
+        }
+        return measure_reliability(
+            data, splits, predictions, self.best_model_, identity=self.identity
+        )
 
     def _evaluate(
         self,
@@ -348,7 +379,11 @@ class Study(BaseEstimator):
     # Results -------------------------------------------------------------------------------------
 
     def write(
-        self, folder: str | os.PathLike[str], *, source: dict[str, Any] | None = None
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        source: dict[str, Any] | None = None,
+        training_sequences: bool = True,
     ) -> Path:
         """Write tables, figures, model, model card and report.
 
@@ -358,6 +393,9 @@ class Study(BaseEstimator):
             Where to; files of an earlier study are replaced one by one, each whole.
         source : dict or None, default=None
             About the data, for the report: ``name``, ``sha256``, ``warning`` and so on.
+        training_sequences : bool, default=True
+            Whether ``training.json``, beside the model, holds the ids and sequences of training.
+            ``esmlearn predict`` then tells the nearest of them, and the error to expect.
 
         Returns
         -------
@@ -367,7 +405,9 @@ class Study(BaseEstimator):
         from esmlearn.study._write import write_study
 
         check_is_fitted(self, "best_model_")
-        return write_study(self._result, Path(folder), source or {})
+        return write_study(
+            self._result, Path(folder), source or {}, training_sequences=training_sequences
+        )
 
     def predict(self, sequences: Any) -> np.ndarray:
         """Predict with the chosen candidate, fitted on everything.

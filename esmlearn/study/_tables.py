@@ -29,6 +29,19 @@ def join_predictions(fold_results: list[dict[str, Any]], data: StudyData) -> dic
     return joined
 
 
+def join_scores(
+    fold_results: list[dict[str, Any]], data: StudyData, candidate: str
+) -> np.ndarray | None:
+    """Return a candidate's out-of-fold scores of classes; None if it gives none."""
+    own = [one for one in fold_results if one["candidate"] == candidate]
+    if data.classes is None or any(one["scores"] is None for one in own):
+        return None
+    joined = np.empty((len(data.y), len(data.classes)))
+    for one in own:
+        joined[one["test"]] = one["scores"]
+    return joined
+
+
 def tabulate_folds(
     pairs: list[tuple[np.ndarray, np.ndarray]], leaking: np.ndarray, data: StudyData
 ) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -14,19 +14,24 @@ from esmlearn.study._figures import draw_figures
 from esmlearn.study._report import render_card, render_report
 from esmlearn.study._result import StudyResult
 from esmlearn.study._settings import LIBRARIES
+from esmlearn.study._training import TRAINING_NAME, describe_training
 from esmlearn.utils._paths import atomic_write
 
 MODEL_NAME = "model.esmlearn"
 _OTHERS = ["fair-esm", "pandas", "matplotlib", "skops", "pyopal"]  # besides what decides results
 
 
-def write_study(result: StudyResult, folder: Path, source: dict[str, Any]) -> Path:
+def write_study(
+    result: StudyResult, folder: Path, source: dict[str, Any], *, training_sequences: bool
+) -> Path:
     """Write everything that a study found out; return the path of the report."""
     report = folder / "report.html"
     # An old report must not stand beside new tables.
     report.unlink(missing_ok=True)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    digest = persistence.save(result.best_model, folder / MODEL_NAME)
+    digest = persistence.save(result.reliability.model, folder / MODEL_NAME)
+    training = describe_training(result, folder / MODEL_NAME, sequences=training_sequences)
+    write_text(folder / TRAINING_NAME, json.dumps(training) + "\n")
     write_tables(result, folder)
     about = describe_run(result, source, digest)
     figures, failed = draw_figures(result)
@@ -59,6 +64,8 @@ def write_tables(result: StudyResult, folder: Path) -> None:
         "folds.csv": result.folds,
         "predictions.csv": pd.concat([chosen, pd.DataFrame(result.predictions)], axis=1),
         "fold_table.csv": result.fold_table,
+        "errors_by_identity.csv": result.reliability.errors,
+        "coverage.csv": result.reliability.coverage,
         "against_none.csv": result.conclusion.against_none,
         "against_top.csv": result.conclusion.against_top,
     }
