@@ -22,11 +22,15 @@ from esmlearn.study._data import Splits, StudyData
 from esmlearn.study._statistics import bootstrap_components
 
 CONFIDENCE = 0.9
-#: Rows that calibrate a region: 19 are the least at 0.9, and would make it as wide as can be.
-_LEAST_ROWS = 40
+#: Proteins of a region whose intervals are calibrated by themselves, and the least that can
+#: calibrate at 0.9.
+_LEAST_ROWS, _LEAST_CALIBRATING = 40, 19
 #: Identities that part the proteins by their nearest one in training, after that of homologs.
 _IDENTITIES = (0.4, 0.5, 0.7, 0.9)
 _LEAST_PROTEINS = 20
+
+
+Folds = list[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class OutOfFold:
 def identity_in_training(
     graph: HomologyGraph,
     sequences: np.ndarray,
-    pairs: list[tuple[np.ndarray, np.ndarray]],
+    pairs: Folds,
     coverage: float,
 ) -> np.ndarray:
     """Return the identity (0-1) of each protein's nearest homolog in its fold's training part.
@@ -142,7 +146,7 @@ def measure_reliability(
     edges = np.r_[0.0, identity, [e for e in _IDENTITIES if e > identity]]
     bins = _identity_bins(predictions, edges)
     errors = _errors_by_identity(data, predictions, bins)
-    calibrator = _Calibrator.of(data, predictions["homology"])
+    calibrator = _Calibrator.of(data, predictions["homology"], splits["homology"])
     if calibrator is None:
         return Reliability(model, pd.DataFrame(), errors)
     return Reliability(
@@ -153,15 +157,17 @@ def measure_reliability(
 
 
 def _identity_bins(predictions: dict[str, OutOfFold], edges: np.ndarray) -> np.ndarray:
-    """Return the edges of bins of identity that hold enough proteins; the last one is 1."""
-    kept = [*edges[:2]]
-    if "random" in predictions:
-        found = predictions["random"].identity
-        for edge, following in pairwise([*edges[1:], 1.01]):
-            enough = ((found >= edge) & (found < following)).sum() >= _LEAST_PROTEINS
-            if edge > edges[1] and enough:
-                kept.append(edge)
-    return np.r_[kept, 1.0]
+    """Return the edges of bins of identity, neighbours joined until each holds enough proteins."""
+    if "random" not in predictions:
+        return edges[:2]
+    found = predictions["random"].identity
+    kept = [edges[1]]
+    for edge in edges[2:]:
+        if ((found >= kept[-1]) & (found < edge)).sum() >= _LEAST_PROTEINS:
+            kept.append(edge)
+    if len(kept) > 1 and (found >= kept[-1]).sum() < _LEAST_PROTEINS:
+        kept.pop()
+    return np.r_[0.0, kept, 1.0]
 
 
 def _rows_of_bins(
@@ -171,11 +177,10 @@ def _rows_of_bins(
     rows = []
     for low, high in pairwise(bins):
         name = "homology" if low == 0 else "random"
-        if name in predictions:
-            found = predictions[name].identity
-            inside = (found >= low) & ((found < high) | (high == 1))
-            if inside.any():
-                rows.append((name, float(low), float(high), np.flatnonzero(inside)))
+        found = predictions[name].identity
+        inside = (found >= low) & ((found < high) | (high == 1))
+        if inside.any():
+            rows.append((name, float(low), float(high), np.flatnonzero(inside)))
     return rows
 
 
@@ -236,13 +241,18 @@ class _Calibrator:
     edges: np.ndarray
 
     @classmethod
-    def of(cls, data: StudyData, found: OutOfFold) -> "_Calibrator | None":
+    def of(cls, data: StudyData, found: OutOfFold, folds: Folds) -> "_Calibrator | None":
         """Return None where there is too little to calibrate by."""
         if data.regions is None:
             return None if found.scores is None else cls(data, found, np.zeros(0))
-        if len(data.y) < _LEAST_ROWS:
-            return None
-        return cls(data, found, join_small_regions(data.y, data.regions.edges_, _LEAST_ROWS))
+        edges = join_small_regions(data.y, data.regions.edges_, _LEAST_ROWS)
+        counts = _calibrating_rows(data.y, edges, folds)
+        while len(edges) and counts.min() < _LEAST_CALIBRATING:
+            edges = join_small_regions(
+                data.y, edges, np.bincount(np.digitize(data.y, edges)).min() + 1
+            )
+            counts = _calibrating_rows(data.y, edges, folds)
+        return cls(data, found, edges) if counts.min() >= _LEAST_CALIBRATING else None
 
     def around(self, model: Any, rows: Any = slice(None)) -> Any:
         """Return a fitted model with intervals, or sets, calibrated on some rows."""
@@ -270,6 +280,14 @@ class _Calibrator:
         given = found.prediction if self.data.regions is not None else found.scores
         assert given is not None
         return self.around(_AsGiven(self.data.classes), calibrated_on).predict_set(given[rows])
+
+
+def _calibrating_rows(y: np.ndarray, edges: np.ndarray, folds: Folds) -> np.ndarray:
+    """Return for each fold how many rows of each region the other folds hold."""
+    region = np.digitize(y, edges)
+    total = np.bincount(region, minlength=len(edges) + 1)
+    tested = [np.bincount(region[test], minlength=len(edges) + 1) for _, test in folds]
+    return total - np.array(tested)
 
 
 def _coverage(

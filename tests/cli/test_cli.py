@@ -1,5 +1,6 @@
 """Every command through ``main``, on tiny data."""
 
+import io
 import json
 import signal
 import subprocess
@@ -65,8 +66,17 @@ def test_predict_with_the_saved_model(studied, files, tmp_path, capsys):
     model = studied / "model.esmlearn"
     code, out, _ = run(capsys, "predict", model, files / "proteins.fasta")
     assert code == 0
-    assert out.splitlines()[0] == "id,prediction"
-    assert len(out.splitlines()) == 61
+    table = pd.read_csv(io.StringIO(out))
+    assert len(table) == 60
+    assert table["in_training"].all()
+    assert (table["low"] < table["high"]).all()
+    assert table["note"].str.startswith("in training").all()
+    code, out, _ = run(capsys, "predict", model, files / "proteins.fasta", "--confidence", "0.5")
+    narrow = pd.read_csv(io.StringIO(out))
+    assert (narrow["high"] - narrow["low"] < table["high"] - table["low"]).all()
+    with pytest.raises(SystemExit):
+        run(capsys, "predict", model, files / "proteins.fasta", "--confidence", "1")
+    assert "'1' is no level above 0 and below 1" in capsys.readouterr().err
     code, out, _ = run(capsys, "predict", model, files / "table.csv", "--json")
     assert len(json.loads(out)["predictions"]) == 60
     code, _, err = run(capsys, "predict", model, files / "table.csv", "--digest", "0" * 64)

@@ -12,11 +12,14 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
 
 from esmlearn import plotting
+from esmlearn.conformal import coverage_report
 from esmlearn.exceptions import DataError, EngineNotFoundError
 from esmlearn.model_selection import audit_leakage
 from esmlearn.over_sampling import TargetRegions
 from esmlearn.plotting import (
+    CoverageDisplay,
     EmbeddingPCADisplay,
+    ErrorByIdentityDisplay,
     FoldsDisplay,
     LeakageDisplay,
     PredictionErrorByRegionDisplay,
@@ -50,6 +53,16 @@ RESULTS = pd.DataFrame(
 )
 HISTORY = [{"epoch": e, "train_loss": 1 / e, "valid_loss": 1 / e + 0.1} for e in (1, 2, 3)]
 
+ERRORS = pd.DataFrame(
+    {
+        "identity_low": [0.0, 0.3, 0.5],
+        "identity_high": [0.3, 0.5, 1.0],
+        "count": [1900, 300, 40],
+        "error": [12.0, 9.0, 7.0],
+        "low": [11.0, 8.0, 4.0],
+        "high": [13.0, 10.0, 11.0],
+    }
+)
 DRAW = {
     "pca": lambda d, ax: EmbeddingPCADisplay.from_embedding(
         np.random.default_rng(0).normal(size=(300, 5)), d[0], name="Tm", unit="°C", ax=ax
@@ -75,6 +88,10 @@ DRAW = {
     "folds": lambda d, ax: FoldsDisplay.from_splitter(
         KFold(3), d[0], d[0], regions=d[2], ax=ax, unit="°C"
     ),
+    "coverage": lambda d, ax: CoverageDisplay.from_report(
+        coverage_report(d[0], np.c_[d[0] - 5, d[0] + d[0] % 9], regions=d[2]), ax=ax
+    ),
+    "distance": lambda d, ax: ErrorByIdentityDisplay.from_table(ERRORS, unit="°C", ax=ax),
     "leakage": lambda d, ax: LeakageDisplay.from_shares(
         {"random": [0.6, 0.7], "homology": [0.0, 0.0]}, ax=ax
     ),
@@ -385,6 +402,12 @@ def test_text_of_users_is_drawn_as_it_is(text, draw, data, tmp_path):
             RegionConfusionDisplay.from_predictions(classes, classes),
         ],
         "folds": lambda: [FoldsDisplay.from_folds(classes, classes)],
+        "coverage": lambda: [
+            CoverageDisplay.from_report(
+                coverage_report(classes, np.ones((300, 2)), classes=[text, "other"])
+            ),
+            ErrorByIdentityDisplay.from_table(ERRORS, name=text, unit=text),
+        ],
         "shares": lambda: [LeakageDisplay.from_shares({text: [0.5], "other": [0.1]})],
         "levels": lambda: [
             ResamplingLevelDisplay.from_results(

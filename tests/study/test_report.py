@@ -290,7 +290,8 @@ def test_names_of_users_are_text_in_report_and_card(hostile):
     assert line.startswith(f"- Source: {escape_markdown(source)}, SHA-256 `")
     assert len([line for line in card.splitlines() if line.startswith("# ")]) == 1
     cells = [line for line in card.splitlines() if line.startswith("| ")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in cells} == {3}
+    # The table of metrics, and that of errors by distance.
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in cells} == {3, 5}
 
 
 @given(st.text())
