@@ -135,9 +135,6 @@ def regression(trial: Trial, args: argparse.Namespace) -> dict[str, Any]:
             "per region, base": HomologyConformalRegressor(
                 ridge, cv="homology", regions=edges, method="base"
             ),
-            "per region, by distance": HomologyConformalRegressor(
-                ridge, cv="homology", regions=edges, difficulty="distance"
-            ),
         }
         tables = {name: trial.coverage(model, regions=edges) for name, model in models.items()}
         tables["ensemble std, one seed"] = trial.coverage(Spread(), 1, regions=edges)

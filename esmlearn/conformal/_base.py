@@ -26,10 +26,9 @@ from esmlearn.utils._parallel import iterate_results
 
 @dataclass(frozen=True)
 class FoldFits:
-    """Estimators fitted on the training parts of folds, and the rows of both parts."""
+    """Estimators fitted on the training parts of folds, and the rows of the test parts."""
 
     estimators: list[Any]
-    trains: list[NDArray[np.intp]]
     tests: list[NDArray[np.intp]]
 
     @property
@@ -127,7 +126,7 @@ class ConformalEstimator(MetaEstimatorMixin, BaseEstimator):
             for rows in [*trains, np.arange(_num_samples(X))]
         )
         *estimators, self.estimator_ = iterate_results(fits, n_jobs=self.n_jobs)
-        return FoldFits(estimators, list(trains), list(tests))
+        return FoldFits(estimators, list(tests))
 
     def _check_tests(self, tests: Sequence[NDArray[np.intp]]) -> None:
         rows, counts = np.unique(np.concatenate(tests), return_counts=True)

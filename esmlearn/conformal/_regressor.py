@@ -5,7 +5,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted, column_or_1d
@@ -18,12 +17,10 @@ from esmlearn.over_sampling._regions import make_regions
 from esmlearn.over_sampling._target import as_numeric_column
 
 _BLOCK = 1 << 22  # numbers held at once while intervals are made: 32 MB
-_N_NEIGHBORS = 5
 _FLOOR = 0.1  # share of the mean difficulty that is added to each, so that none is zero
 # Of what may lie beyond the bounds of a region, the share below: the ways that are tried.
 # Another than the first has to make sets so much narrower.
 _SHARES, _NARROWER = np.array([0.5, 0.0, 0.25, 0.75, 1.0]), 0.95
-_DIFFICULTIES = ("std", "distance")
 
 
 class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
@@ -60,11 +57,10 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
           everything. Only that one is kept, and predicts.
         - ``"minmax"``: errors are added to the least and the greatest of the folds' predictions:
           wider, and sure to cover [1]_.
-    difficulty : {"std", "distance"} or None, default=None
+    difficulty : {"std"} or None, default=None
         What errors are divided by, so that intervals adapt to the protein: ``"std"`` is that of
-        ``predict(X, return_std=True)`` of the estimator (an ensemble, a Gaussian process);
-        ``"distance"`` the mean distance to the 5 nearest training rows, in the features of the last
-        step. None makes intervals of one width, save for the regions.
+        ``predict(X, return_std=True)`` of the estimator (an ensemble, a Gaussian process). None
+        makes intervals of one width, save for the regions.
     n_jobs : int, default=None
         Folds that are fitted at the same time.
 
@@ -129,7 +125,7 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
         **ConformalEstimator._parameter_constraints,
         "regions": [HasMethods(["fit", "region"]), "array-like", None],
         "method": [StrOptions({"plus", "base", "minmax"})],
-        "difficulty": [StrOptions(set(_DIFFICULTIES)), None],
+        "difficulty": [StrOptions({"std"}), None],
     }
 
     def __init__(
@@ -179,19 +175,12 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
         y = as_numeric_column(column_or_1d(y, warn=True))
         self._learn_regions(y)
         folds = self._fit_folds(X, y, groups, fit_params)
-        neighbors = [
-            self._neighbors(estimator, X, rows)
-            for estimator, rows in zip(folds.estimators, folds.trains, strict=True)
-        ]
         tested = [
-            self._predict(estimator, near, _safe_indexing(X, rows))
-            for estimator, near, rows in zip(folds.estimators, neighbors, folds.tests, strict=True)
+            self._predict(estimator, _safe_indexing(X, rows))
+            for estimator, rows in zip(folds.estimators, folds.tests, strict=True)
         ]
         predicted, difficulty = map(np.concatenate, zip(*tested, strict=True))
-        self.fold_estimators_, self.neighbors_ = folds.estimators, neighbors
-        if self.method == "base":
-            self.fold_estimators_ = []
-            self.neighbors_ = [self._neighbors(self.estimator_, X, np.arange(len(y)))]
+        self.fold_estimators_ = [] if self.method == "base" else folds.estimators
         self.floor_ = 0.0 if self.difficulty is None else float(_FLOOR * difficulty.mean())
         self._keep(y[folds.rows], predicted, difficulty + self.floor_, folds.fold)
         return self
@@ -231,8 +220,7 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
         model._validate_params()
         y, y_pred = check_predictions(y, y_pred)
         model._learn_regions(y)
-        model.estimator_, model.fold_estimators_, model.neighbors_ = estimator, [], [None]
-        model.floor_ = 0.0
+        model.estimator_, model.fold_estimators_, model.floor_ = estimator, [], 0.0
         model._keep(y, y_pred, np.ones(len(y)), np.zeros(len(y), dtype=np.intp))
         return model
 
@@ -350,28 +338,17 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
         self.residuals_ = (y - y_pred) / difficulty
         self.residual_fold_, self.residual_region_ = fold, self._region(y)
 
-    def _neighbors(self, estimator: Any, X: Any, rows: NDArray) -> NearestNeighbors | None:
-        """Return the training rows of an estimator, in the features of its last step."""
-        if self.difficulty != "distance":
-            return None
-        features = _last_features(estimator, _safe_indexing(X, rows))
-        return NearestNeighbors(n_neighbors=_N_NEIGHBORS, algorithm="brute").fit(features)
-
-    def _predict(
-        self, estimator: Any, neighbors: NearestNeighbors | None, X: Any
-    ) -> tuple[NDArray, NDArray]:
+    def _predict(self, estimator: Any, X: Any) -> tuple[NDArray, NDArray]:
         """Return predictions, and how difficult they are."""
         if self.difficulty == "std":
             return estimator.predict(X, return_std=True)
         y = estimator.predict(X)
-        if neighbors is None:
-            return y, np.ones(len(y))
-        return y, neighbors.kneighbors(_last_features(estimator, X))[0].mean(axis=1)
+        return y, np.ones(len(y))
 
     def _bounds(self, X: Any) -> tuple[NDArray, NDArray]:
         """Return the bounds of each row by the residuals of each region, whatever its edges."""
         estimators = self.fold_estimators_ or [self.estimator_]
-        found = [self._predict(e, n, X) for e, n in zip(estimators, self.neighbors_, strict=True)]
+        found = [self._predict(estimator, X) for estimator in estimators]
         centre, scale = (np.column_stack(values) for values in zip(*found, strict=True))
         scale = scale + self.floor_
         bounds = []
@@ -406,11 +383,3 @@ def _plus_bounds(
         if above:
             high[block] = values[:, -above]
     return low, high
-
-
-def _last_features(estimator: Any, X: Any) -> Any:
-    """Return what the last step of a pipeline gets; samplers pass rows on."""
-    for _, step in getattr(estimator, "steps", [])[:-1]:
-        if hasattr(step, "transform"):
-            X = step.transform(X)
-    return X

@@ -295,14 +295,14 @@ def test_embedders_inside_meta_estimators_are_found(name, tmp_path, checkpoint, 
     assert np.array_equal(estimator.predict(X), expected)
 
 
-@pytest.mark.parametrize("difficulty", [None, "distance"])
-def test_intervals_are_the_same_after_loading(difficulty, tmp_path, checkpoint, targets):
+@pytest.mark.parametrize("method", ["plus", "base"])
+def test_intervals_are_the_same_after_loading(method, tmp_path, checkpoint, targets):
     X, y = targets
     model = HomologyConformalRegressor(
         _pipeline(checkpoint, Ridge()),
         cv=CDHitGroupSplitter(2, reference=X),
         confidence_level=0.6,
-        difficulty=difficulty,
+        method=method,
     ).fit(X, y)
     save(model, tmp_path / "model")
     again = load(tmp_path / "model")
