@@ -6,7 +6,8 @@ from measured._tail_tables import pairs_of, runs_of, seed_row, spread_of
 
 def numbers():
     """Return every number that a page may name."""
-    return {**_folds(), **_tail(), **_resampling(), **_training(), **_embedding()}
+    parts = (_folds, _tail, _resampling, _training, _embedding, _conformal)
+    return {name: value for part in parts for name, value in part().items()}
 
 
 def _folds():
@@ -107,4 +108,21 @@ def _embedding():
         "grid_computed": grid["n_computed_first_search"],
         "grid_again": grid["n_computed_second_search"],
         "grid_fits": grid["n_candidates"] * grid["n_folds"],
+    }
+
+
+def _conformal():
+    spread = result("conformal_topt")["coverage"]["85.0"]["ensemble std, one seed"]
+    sets = result("conformal_scl2205")["coverage"]["per class"]
+    common = [p["coverage"] for name, p in sets.items() if name != "all" and p["count"] >= 300]
+    melt = result("conformal_meltome")["coverage"]["65.0"]["per region"]["all"]
+    return {
+        "std_all": f"{100 * spread['all']['coverage']:.0f} %",
+        "std_tail": f"{100 * list(spread.values())[-1]['coverage']:.0f} %",
+        "melt_ratio": f"{melt['ratio']:.1f}",
+        "locations_classes": len(sets) - 1,
+        "locations_size": f"{sets['all']['size']:.1f}",
+        "locations_all": f"{sets['all']['coverage']:.2f}",
+        "locations_least": f"{min(common):.2f}",
+        "locations_most": f"{max(common):.2f}",
     }

@@ -230,3 +230,46 @@ def handwritten():
         rows.append([name, kept["lines_of_code"][name], *times, *leaks])
     head = ["program", "lines of code", "CPU s", "CPU s, vectors kept"]
     return [*head, "leak A, %", "leak B, %"], rows
+
+
+CALIBRATED = {
+    "one quantile": "one quantile of all errors",
+    "random folds": "the same, random folds",
+    "per region": "per region",
+    "per region, base": 'per region, `method="base"`',
+    "ensemble std, one seed": "ensemble of networks, ±1.645 std, one seed",
+}
+
+
+def coverage_rows(name, edges):
+    """Return a row per way of calibrating, with the coverage of each region."""
+    for key, words in CALIBRATED.items():
+        parts = list(result(f"conformal_{name}")["coverage"][edges][key].values())
+        shares = [f"{part['coverage']:.3f}" for part in parts]
+        yield [words, *shares, f"{parts[0]['ratio']:.2f}"]
+
+
+@table
+def conformal_topt():
+    """Coverage of intervals of optimum temperatures."""
+    rows = []
+    for edges, regions in (("85.0", "two regions"), ("30.0,50.0,65.0,85.0", "five regions")):
+        for words, *shares, ratio in coverage_rows("topt", edges):
+            if regions == "five regions" and words != "per region":
+                continue
+            rows.append(
+                [
+                    f"{words}, {regions}" if words == "per region" else words,
+                    shares[0],
+                    shares[-1],
+                    ratio,
+                ]
+            )
+    return ["intervals", "all", "85 °C and more", "width"], rows
+
+
+@table
+def conformal_meltome():
+    """Coverage of intervals of melting temperatures."""
+    head = ["intervals", "all", "below 65 °C", "65 °C and more", "width"]
+    return head, list(coverage_rows("meltome", "65.0"))

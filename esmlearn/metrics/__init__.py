@@ -1,5 +1,6 @@
 """Metrics that see the rare regions of a target."""
 
+from esmlearn.metrics._calibration import expected_calibration_error
 from esmlearn.metrics._regions import (
     balanced_mean_absolute_error,
     region_confusion_matrix,
@@ -18,6 +19,7 @@ from esmlearn.metrics._scorers import make_region_scorer, region_scorers
 
 __all__ = [
     "balanced_mean_absolute_error",
+    "expected_calibration_error",
     "make_region_scorer",
     "region_confusion_matrix",
     "region_errors",

@@ -161,7 +161,8 @@ def _scores(pipeline: Any, X: np.ndarray, data: StudyData) -> np.ndarray | None:
     if scores.ndim == 1:
         scores = np.column_stack([-scores, scores])
     assert data.classes is not None
-    full = np.full((len(X), len(data.classes)), scores.min() - 1.0)
+    lowest = 0.0 if method == "predict_proba" else scores.min() - 1.0
+    full = np.full((len(X), len(data.classes)), lowest)
     full[:, np.searchsorted(data.classes, pipeline.classes_)] = scores
     return full
 

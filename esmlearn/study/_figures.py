@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 import numpy as np
+from sklearn.calibration import CalibrationDisplay
 
 from esmlearn.plotting import (
     CoverageDisplay,
@@ -22,6 +23,7 @@ from esmlearn.plotting import (
     TargetRegionsDisplay,
     TrainingCurveDisplay,
 )
+from esmlearn.study._data import StudyData
 from esmlearn.study._metrics import metrics_of
 from esmlearn.study._result import StudyResult
 from esmlearn.utils._optional import import_optional
@@ -215,6 +217,23 @@ def _reliability_figures(result: StudyResult) -> Plan:
             "Dashed: the level that is promised; open: clearly below it.",
             partial(CoverageDisplay.from_report, found.coverage.set_index("part")),
         )
+    if found.probabilities is not None:
+        yield (
+            "reliability",
+            "Do probabilities mean what they say?",
+            "Proteins by the probability of the class that they are predicted as, and the share of "
+            "them that is right.",
+            partial(_reliability_curve, result.data, found.probabilities),
+        )
+
+
+def _reliability_curve(data: StudyData, probabilities: np.ndarray) -> CalibrationDisplay:
+    """Draw how often predictions are right, by their probability."""
+    right = np.asarray(data.classes)[probabilities.argmax(axis=1)] == data.y
+    display = CalibrationDisplay.from_predictions(right, probabilities.max(axis=1), n_bins=10)
+    display.ax_.set(xlabel="Probability of the predicted class", ylabel="Share that is right")
+    display.ax_.get_legend().remove()
+    return display
 
 
 def _training_figures(result: StudyResult) -> Plan:

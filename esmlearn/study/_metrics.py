@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from sklearn import metrics as skm
 
-from esmlearn.metrics import balanced_mean_absolute_error, sera, spearman
+from esmlearn.metrics import (
+    balanced_mean_absolute_error,
+    expected_calibration_error,
+    sera,
+    spearman,
+)
 from esmlearn.over_sampling import TargetRegions
 
 
@@ -50,6 +55,7 @@ CLASSIFICATION = [
     Metric("balanced_accuracy", "Balanced accuracy", True, bounded=True),
     Metric("accuracy", "Accuracy", True, bounded=True),
     Metric("roc_auc", "ROC AUC", True, bounded=True),
+    Metric("ece", "Calibration error", False, bounded=True),
     Metric("recall_rare", "Recall of rare classes", True, bounded=True),
 ]
 
@@ -130,9 +136,21 @@ def classification_metrics(
         "balanced_accuracy": np.mean([row["recall"] for row in present]),
         "accuracy": skm.accuracy_score(y_true, y_pred),
         "roc_auc": _roc_auc(y_true, scores, classes),
+        "ece": (
+            expected_calibration_error(y_true, scores, labels=classes)
+            if are_probabilities(scores)
+            else np.nan
+        ),
         "recall_rare": _rare_recall(table, rare),
     }
     return {name: float(value) for name, value in metrics.items()}, table
+
+
+def are_probabilities(scores: np.ndarray | None) -> TypeGuard[np.ndarray]:
+    """Return whether scores of classes are probabilities."""
+    if scores is None or (scores < 0).any():
+        return False
+    return np.allclose(scores.sum(axis=1), 1, atol=1e-3)
 
 
 def _per_label(true: np.ndarray, pred: np.ndarray, labels: Any) -> list[dict[str, Any]]:

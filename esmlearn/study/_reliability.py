@@ -19,6 +19,7 @@ from esmlearn.conformal import (
 from esmlearn.over_sampling._regions import join_small_regions
 from esmlearn.plotting import region_names
 from esmlearn.study._data import Splits, StudyData
+from esmlearn.study._metrics import are_probabilities
 from esmlearn.study._statistics import bootstrap_components
 
 CONFIDENCE = 0.9
@@ -50,11 +51,14 @@ class Reliability:
         ``identity_high``, ``count``, ``error`` (mean absolute error, or share of wrong classes) and
         its 95 % interval over families, ``low`` and ``high``. Below the identity of homologs it is
         measured on homology folds, from there on on random folds.
+    probabilities : ndarray of shape (n_sequences, n_classes) or None
+        Of classes, out of homology folds; None where the candidate gives none.
     """
 
     model: Any
     coverage: pd.DataFrame
     errors: pd.DataFrame
+    probabilities: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -147,12 +151,14 @@ def measure_reliability(
     bins = _identity_bins(predictions, edges)
     errors = _errors_by_identity(data, predictions, bins)
     calibrator = _Calibrator.of(data, predictions["homology"], splits["homology"])
+    scores = predictions["homology"].scores
     if calibrator is None:
         return Reliability(model, pd.DataFrame(), errors)
     return Reliability(
         model=calibrator.around(model),
         coverage=_coverage(data, splits, predictions, calibrator, bins),
         errors=errors,
+        probabilities=scores if are_probabilities(scores) else None,
     )
 
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge, RidgeClassifier
 
 from esmlearn.clustering import exact_search
 from esmlearn.conformal import HomologyConformalClassifier, HomologyConformalRegressor
@@ -237,3 +237,22 @@ def test_damage_is_named(change, folder, tmp_path):
     (tmp_path / "training.json").write_text(change(kept), encoding="utf-8")
     with pytest.raises(DataError, match=r"training.json is damaged .* remove the file"):
         Training.beside(model)
+
+
+def test_classes_are_told_how_far_probabilities_are_off(fitted_classes, tmp_path):
+    results = fitted_classes.results_.query("model == 'logistic'")
+    assert results["ece"].between(0, 1).all()
+    probabilities = fitted_classes.reliability_.probabilities
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    page = fitted_classes.write(tmp_path).read_text(encoding="utf-8")
+    assert "figure-reliability" in page
+    assert "Calibration error" in page
+
+
+def test_scores_that_are_no_probabilities_have_no_calibration_error(checkpoint, proteins, classes):
+    models = {"ridge": RidgeClassifier()}
+    study = small_study(checkpoint, models=models, regions=None, resamplers=(), unit=None)
+    study.fit(proteins[0], classes)
+    assert study.results_["ece"].isna().all()
+    assert study.reliability_.probabilities is None
+    assert study.reliability_.model.predict_set(proteins[0]).any(axis=1).all()
