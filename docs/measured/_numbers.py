@@ -117,6 +117,8 @@ def _conformal():
     common = [p["coverage"] for name, p in sets.items() if name != "all" and p["count"] >= 300]
     melt = result("conformal_meltome")["coverage"]["65.0"]["per region"]["all"]
     return {
+        "calibration_rows": f"{result('calibration_scl2205')['data']['rows']:,}",
+        "calibration_classes": result("calibration_scl2205")["data"]["classes"],
         "std_all": f"{100 * spread['all']['coverage']:.0f} %",
         "std_tail": f"{100 * list(spread.values())[-1]['coverage']:.0f} %",
         "melt_ratio": f"{melt['ratio']:.1f}",

@@ -273,3 +273,23 @@ def conformal_meltome():
     """Coverage of intervals of melting temperatures."""
     head = ["intervals", "all", "below 65 °C", "65 °C and more", "width"]
     return head, list(coverage_rows("meltome", "65.0"))
+
+
+CALIBRATIONS = {
+    "as it is": "as it is",
+    "temperature": "temperature",
+    "random temperature": "temperature of random folds",
+    "sigmoid": "sigmoid",
+    "isotonic": "isotonic regression",
+}
+
+
+@table
+def calibration():
+    """Calibration of classes on unseen families, without and with over-sampling."""
+    found, rows = result("calibration_scl2205")["models"], []
+    for key, words in CALIBRATIONS.items():
+        pair = [found[f"{name}, {key}"] for name in ("no over-sampling", "random +300 %")]
+        rows.append([words, *(f"{one[m]:.3f}" for m in ("ece", "macro_f1") for one in pair)])
+    head = ["calibration", "error, plain", "error, +300 %", "macro F1, plain", "macro F1, +300 %"]
+    return head, rows

@@ -169,7 +169,8 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
         Raises
         ------
         DataError
-            If a target is NaN or infinite, or a row is in two test parts.
+            If a target is NaN or infinite, a row is in two test parts, or a region has too few
+            rows for the confidence level.
         """
         X, y, groups = check_rows(X, y, groups)
         y = as_numeric_column(column_or_1d(y, warn=True))
@@ -282,6 +283,9 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
 
     def _learn_regions(self, y: NDArray) -> None:
         self.regions_ = None if self.regions is None else make_regions(self.regions).fit(y)
+        self._check_counts(y)  # before the work
+
+    def _check_counts(self, y: NDArray) -> None:
         counts = np.bincount(self._region(y), minlength=len(self._edges()) - 1)
         for region, count in enumerate(counts.tolist()):
             self._n_beyond(region, count)
@@ -333,6 +337,7 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
 
     def _keep(self, y: NDArray, y_pred: NDArray, difficulty: NDArray, fold: NDArray) -> None:
         """Keep what calibrates."""
+        self._check_counts(y)  # of the rows that were tested
         self.y_min_, self.y_max_ = float(y.min()), float(y.max())
         self.predictions_, self.difficulties_ = y_pred, difficulty
         self.residuals_ = (y - y_pred) / difficulty
