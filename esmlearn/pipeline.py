@@ -21,6 +21,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routi
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from esmlearn.exceptions import DataError, InsufficientComponentsError
+from esmlearn.utils._sequence_column import sequence_columns
 from esmlearn.utils._sequences import is_sequence_like
 from esmlearn.utils._warn import warn
 
@@ -220,17 +221,15 @@ class Pipeline(_ImblearnPipeline):
         own = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
         return {k: v for k, v in params.items() if not k.startswith(prefix)}, own
 
-    def _splitter(self, y: Any = None) -> Any:
+    def _splitter(self) -> Any:
         """Return the splitter that draws the validation part."""
         if not isinstance(self.validation, Real):
             return copy(self.validation)  # what a splitter remembers of a split is none of ours
         from esmlearn.model_selection import CDHitShuffleSplit
 
-        several = np.ndim(y) == 2 and np.shape(y)[1] > 1
         return CDHitShuffleSplit(
             n_splits=1,
             test_size=float(self.validation),
-            stratify=False if several else "auto",
             random_state=0,
         )
 
@@ -238,9 +237,10 @@ class Pipeline(_ImblearnPipeline):
         self, X: Any, y: Any, split_params: dict[str, Any]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows to fit on and the rows to validate on."""
-        splitter = self._splitter(y)
+        splitter = self._splitter()
         is_fraction = isinstance(self.validation, Real)
-        if is_fraction and not split_params and not is_sequence_like(X):
+        holds_sequences = is_sequence_like(X) or bool(sequence_columns(X))
+        if is_fraction and not split_params and not holds_sequences:
             name = "groups" if _routing_enabled() else "validation__groups"
             raise DataError(
                 f"validation={self.validation} draws a homology-disjoint part, which needs "

@@ -14,6 +14,7 @@ from esmlearn.clustering._search import choose_engine
 from esmlearn.exceptions import DataError
 from esmlearn.model_selection._crossings import NodeHits, Proteins, named_splits
 from esmlearn.model_selection._leakage_report import DEFINITIONS, OVERALL, LeakageReport
+from esmlearn.utils._sequence_column import table_sequences
 from esmlearn.utils._sequences import check_sequences
 
 # About a minute of exact search on one core.
@@ -35,6 +36,7 @@ def audit_leakage(
     n_sample: int | None = None,
     random_state: Any = None,
     n_jobs: int | None = None,
+    sequence_column: str | None = None,
 ) -> LeakageReport:
     """Find the homologs of each test row in its training part.
 
@@ -43,8 +45,8 @@ def audit_leakage(
 
     Parameters
     ----------
-    sequences : array-like of str of shape (n_rows,)
-        Proteins.
+    sequences : array-like of str of shape (n_rows,), or table
+        Proteins, or a table with a column of them.
     splits : array-like, list, dict or splitter
         One label per row: the number or name of its test fold, or, where all labels are, the part
         ``"train"``, ``"validation"`` or ``"test"`` (negative or ``"set_aside"``: in none);
@@ -66,6 +68,8 @@ def audit_leakage(
         Seed of the sample; None is a fixed seed.
     n_jobs : int, default=None
         Number of threads.
+    sequence_column : str, default=None
+        Column of the sequences where a table is given; see :class:`CDHitGroupSplitter`.
 
     Returns
     -------
@@ -88,7 +92,9 @@ def audit_leakage(
     1.0
     """
     identity, evalue = check_share("identity", identity), check_evalue(evalue)
-    known = check_sequences(sequences, name="sequences")
+    known = table_sequences(sequences, sequence_column, name="sequences")
+    if known is None:
+        known = check_sequences(sequences, name="sequences")
     proteins = Proteins(known)
     named = named_splits(splits, known, y)
     tested = np.unique(np.concatenate([test for _, _, test in named]))

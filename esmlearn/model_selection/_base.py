@@ -24,6 +24,7 @@ from esmlearn.clustering._nodes import row_digests
 from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.model_selection._partition.planner import REMEDIES, FoldPlan
 from esmlearn.model_selection._strata import Strata, make_strata
+from esmlearn.utils._sequence_column import table_sequences
 from esmlearn.utils._sequences import check_sequences, is_sequence_like, remove_gaps
 from esmlearn.utils._warn import warn
 
@@ -78,6 +79,7 @@ class HomologySplitter(BaseEstimator, BaseCrossValidator):
         "n_jobs": [Integral, None],
         "reference": ["array-like", HasMethods("restrict"), None],
         "extra_edges": ["array-like", None],
+        "sequence_column": [str, None],
     }
 
     # The splitters that offer a choice have these as parameters.
@@ -94,6 +96,7 @@ class HomologySplitter(BaseEstimator, BaseCrossValidator):
     n_jobs: int | None
     reference: Any
     extra_edges: Any
+    sequence_column: str | None
 
     def _check_parameters(self) -> None:
         validate_parameter_constraints(
@@ -108,7 +111,7 @@ class HomologySplitter(BaseEstimator, BaseCrossValidator):
 
     def _rows(self, X: Any, groups: Any) -> HomologyRows:
         """Return the rows' nodes and their homology."""
-        sequences = sequences_of(X, groups)
+        sequences = sequences_of(X, groups, self.sequence_column)
         if self.method != "components":
             return self._cluster_rows(sequences)
         graph = self._graph(sequences)
@@ -276,8 +279,8 @@ def _check_training_parts(pairs: list[Pair], n_planned: list[int]) -> None:
             warn(message)
 
 
-def sequences_of(X: Any, groups: Any) -> list[str]:
-    """Return the sequences: X itself or, where X is numeric, `groups`."""
+def sequences_of(X: Any, groups: Any, column: str | None = None) -> list[str]:
+    """Return the sequences: X itself, a column of it or, where X is numeric, `groups`."""
     if is_sequence_like(X):
         sequences = check_sequences(X)
         if groups is not None and not _same_proteins(sequences, groups):
@@ -287,6 +290,9 @@ def sequences_of(X: Any, groups: Any) -> list[str]:
             )
         return sequences
     if groups is None:
+        found = table_sequences(X, column)
+        if found is not None:
+            return found
         try:
             check_sequences(X)
         except DataError as error:

@@ -23,7 +23,8 @@ class LeaveOneComponentOut(HomologySplitter):
     ----------
     min_size : int, default=1
         Only components of at least this many rows are tested; smaller ones always train.
-    identity, coverage, coverage_mode, evalue, margin, engine, n_jobs, reference, extra_edges
+    identity, coverage, coverage_mode, evalue, margin, engine, n_jobs, reference, extra_edges, \
+    sequence_column
         See :class:`CDHitGroupSplitter`.
 
     Attributes
@@ -59,6 +60,7 @@ class LeaveOneComponentOut(HomologySplitter):
         n_jobs: int | None = None,
         reference: Any = None,
         extra_edges: Any = None,
+        sequence_column: str | None = None,
     ) -> None:
         self.min_size = min_size
         self.identity = identity
@@ -70,6 +72,7 @@ class LeaveOneComponentOut(HomologySplitter):
         self.n_jobs = n_jobs
         self.reference = reference
         self.extra_edges = extra_edges
+        self.sequence_column = sequence_column
 
     def get_n_splits(self, X: Any, y: Any = None, groups: Any = None) -> int:
         """Return the number of components that are tested.

@@ -24,7 +24,7 @@ class RepeatedCDHitGroupSplitter(PlannedSplitter):
         Number of repetitions.
     identity, coverage, coverage_mode, evalue, margin, purge_margin, method, engine, \
 on_large_component, size_tolerance, share_tolerance, stratify, random_state, n_jobs, \
-reference, extra_edges
+reference, extra_edges, sequence_column
         See :class:`CDHitGroupSplitter`.
 
     Attributes
@@ -70,6 +70,7 @@ reference, extra_edges
         n_jobs: int | None = None,
         reference: Any = None,
         extra_edges: Any = None,
+        sequence_column: str | None = None,
     ) -> None:
         self.n_splits = n_splits
         self.n_repeats = n_repeats
@@ -89,6 +90,7 @@ reference, extra_edges
         self.n_jobs = n_jobs
         self.reference = reference
         self.extra_edges = extra_edges
+        self.sequence_column = sequence_column
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of splits of all repetitions.

@@ -34,7 +34,7 @@ class CDHitShuffleSplit(PlannedSplitter):
         The homology, see :class:`CDHitGroupSplitter`.
     on_large_component : {"purge", "drop", "error"}, default="purge"
         What to do about a component larger than the training part.
-    stratify, random_state, n_jobs, reference, extra_edges
+    stratify, random_state, n_jobs, reference, extra_edges, sequence_column
         See :class:`CDHitGroupSplitter`.
 
     Attributes
@@ -88,6 +88,7 @@ class CDHitShuffleSplit(PlannedSplitter):
         n_jobs: int | None = None,
         reference: Any = None,
         extra_edges: Any = None,
+        sequence_column: str | None = None,
     ) -> None:
         self.n_splits = n_splits
         self.test_size = test_size
@@ -104,6 +105,7 @@ class CDHitShuffleSplit(PlannedSplitter):
         self.n_jobs = n_jobs
         self.reference = reference
         self.extra_edges = extra_edges
+        self.sequence_column = sequence_column
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of splits.

@@ -68,9 +68,10 @@ class CDHitGroupSplitter(PlannedSplitter):
         Folds are no more even than this where more even ones cost rows. Neither tolerance is a
         guarantee: what cannot be had is approached.
     stratify : "auto", bool, array-like of shape (n_rows,) or regions, default="auto"
-        What is spread evenly. ``"auto"``: y, if given; a number with more than 20 distinct or with
-        fractional values is cut into deciles with finer bins in the tails, anything else is
-        classes. True: the same, and y must be given. An array: these labels. An object with a
+        What is spread evenly. ``"auto"``: y, if given and of one column; a number with more than 20
+        distinct or with fractional values is cut into deciles with finer bins in the tails,
+        anything else is classes. True: the same, and y must be given. An array: these labels. An
+        object with a
         method ``region(y)``, such as :class:`esmlearn.over_sampling.TargetRegions`: its regions.
     shuffle : bool, default=True
         Assign interchangeable components at random; False assigns them in the order of their
@@ -88,6 +89,9 @@ class CDHitGroupSplitter(PlannedSplitter):
     extra_edges : array-like of str of shape (n_edges, 2), default=None
         Pairs of sequences that must not be separated either, such as
         ``LeakageReport.extra_edges``.
+    sequence_column : str, default=None
+        Column of the sequences where X is a table. None takes the one that is called
+        ``"sequence"``, else the only one that holds nothing but protein sequences.
 
     Attributes
     ----------
@@ -160,6 +164,7 @@ class CDHitGroupSplitter(PlannedSplitter):
         n_jobs: int | None = None,
         reference: Any = None,
         extra_edges: Any = None,
+        sequence_column: str | None = None,
     ) -> None:
         self.n_splits = n_splits
         self.identity = identity
@@ -179,6 +184,7 @@ class CDHitGroupSplitter(PlannedSplitter):
         self.n_jobs = n_jobs
         self.reference = reference
         self.extra_edges = extra_edges
+        self.sequence_column = sequence_column
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of splits.
@@ -202,8 +208,9 @@ class CDHitGroupSplitter(PlannedSplitter):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows,) of str, or (n_rows, n_features)
-            Sequences; or numbers, with the sequences as `groups`.
+        X : array-like of shape (n_rows,) of str, table, or array-like of (n_rows, n_features)
+            Sequences; a pandas, polars or pyarrow table with a column of them; or numbers, with
+            the sequences as `groups`.
         y : array-like of shape (n_rows,), default=None
             The target, for balance; see `stratify`.
         groups : array-like of str of shape (n_rows,), default=None

@@ -75,12 +75,16 @@ def make_strata(y: ArrayLike | None, *, n_rows: int, stratify: Any, min_rows: in
         return _region_strata(stratify, _check_target(y, n_rows))
     elif not isinstance(stratify, str):
         return _class_strata(_check_target(stratify, n_rows, name="stratify"), "labels")
-    if y is None:
+    if y is None or (isinstance(stratify, str) and _has_several_columns(y)):
         return _single_stratum(n_rows)
     target = _check_target(y, n_rows)
     if is_continuous(target):
         return _bin_strata(target.astype(float), min_rows)
     return _class_strata(target, "classes")
+
+
+def _has_several_columns(y: ArrayLike) -> bool:
+    return np.ndim(y) == 2 and np.shape(y)[1] > 1
 
 
 def _single_stratum(n_rows: int) -> Strata:

@@ -76,6 +76,7 @@ def train_validation_test_split(
     random_state: Any = None,
     n_jobs: int | None = None,
     reference: Any = None,
+    sequence_column: str | None = None,
 ) -> TrainValidationTestSplit:
     """Draw whole homology clusters for validation and test; keep one representative of each there.
 
@@ -85,8 +86,8 @@ def train_validation_test_split(
 
     Parameters
     ----------
-    sequences : array-like of str of shape (n_rows,)
-        Proteins.
+    sequences : array-like of str of shape (n_rows,), or table
+        Proteins, or a table with a column of them.
     y : array-like of shape (n_rows,), default=None
         The target, for balance; see `stratify`.
     n_validation, n_test : int, default=2000
@@ -104,6 +105,8 @@ def train_validation_test_split(
         :class:`CDHitGroupSplitter`.
     random_state : int, RandomState instance or None, default=None
         Seed of the draw; None is a fixed seed.
+    sequence_column : str, default=None
+        Column of the sequences where a table is given; see :class:`CDHitGroupSplitter`.
 
     Returns
     -------
@@ -138,6 +141,7 @@ def train_validation_test_split(
         random_state=random_state,
         n_jobs=n_jobs,
         reference=reference,
+        sequence_column=sequence_column,
     )
     splitter._check_parameters()
     for name, value in {"n_validation": n_validation, "n_test": n_test}.items():

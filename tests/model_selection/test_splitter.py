@@ -432,7 +432,7 @@ def test_published_clusters_are_kept_whole(method, proteins):
         (np.zeros((3, 2)), None, r"X holds no sequences .*groups is None.*shape \(3, 2\)"),
         (["MKV", None, "MKL"], None, r"X\[1\] is None of type NoneType"),
         ([None, "MKV", "MKL"], None, r"groups is None.*X\[0\] is None of type NoneType"),
-        (pd.DataFrame({"a": ["M"] * 3, "b": 1}), None, "groups is None.*table of 2 columns"),
+        (pd.DataFrame({"a": ["1"] * 3, "b": 1}), None, "none of 'a', 'b' holds nothing but"),
         (np.zeros((3, 2)), ["MKV", "MKV"], "groups has 2 sequences; expected 3"),
         (np.zeros((2, 2)), ["MKV", "M1V"], r"groups\[1\] has the character '1'"),
         (["MKV", "MAV"], ["human", "mouse"], "they differ"),

@@ -111,7 +111,7 @@ def test_false_does_not_look_at_y():
         (["a", None, "b"], "auto", r"y\[1\] is None"),
         (pd.Series(["a", pd.NA], dtype="string"), "auto", r"y\[1\] is <NA>"),
         ([1.5, np.inf, 2.0], "auto", r"y\[1\] is inf;"),
-        (np.zeros((3, 2)), "auto", "stratify=False for several targets"),
+        (np.zeros((3, 2)), True, "stratify=False for several targets"),
         (np.array([1.5, np.inf], np.float32), "auto", r"y\[1\] is inf;"),
         ([1.5, 2.5], ["a"], r"stratify has shape \(1,\); expected \(2,\)"),
     ],
