@@ -7,8 +7,9 @@
 Embeddings of the bundled model, five homology folds, three seeds of the folds. Within the training
 part of each fold a model is calibrated at 90 %, and the intervals of the test part are counted: in
 all, and in each region of the target (or each class). Regression: ridge with one quantile of
-out-of-fold errors over homology folds; the same over random folds; per region; and, of one seed, an
-ensemble of five networks with +-1.645 standard deviations between its members. Classes: logistic
+out-of-fold errors over homology folds; the same over random folds; per region; per region with
+errors divided by the distance to training; and, of one seed, an ensemble of five networks with
++-1.645 standard deviations between its members. Classes: logistic
 regression with class-conditional sets.
 """
 
@@ -22,9 +23,11 @@ import numpy as np
 import pandas as pd
 from _proteins import make_features, read_table
 from _report import machine, write_result
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import KFold
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -104,6 +107,24 @@ class Trial:
         return model.fit(self.X[train], self.y[train])
 
 
+class RidgeWithDistance(RegressorMixin, BaseEstimator):
+    """Ridge whose "standard deviation" is the mean distance to the five nearest training rows."""
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> "RidgeWithDistance":
+        """Fit both."""
+        self.scaler_ = StandardScaler().fit(X)
+        X = self.scaler_.transform(X)
+        self.ridge_ = RidgeCV(np.logspace(0, 5, 11)).fit(X, y)
+        self.neighbors_ = NearestNeighbors(n_neighbors=5).fit(X)
+        return self
+
+    def predict(self, X: np.ndarray, return_std: bool = False) -> Any:
+        """Return predictions, and distances where asked."""
+        X = self.scaler_.transform(X)
+        y = self.ridge_.predict(X)
+        return (y, self.neighbors_.kneighbors(X)[0].mean(axis=1)) if return_std else y
+
+
 class Spread:
     """Mean of an ensemble of networks, plus and minus 1.645 standard deviations of its members."""
 
@@ -134,6 +155,9 @@ def regression(trial: Trial, args: argparse.Namespace) -> dict[str, Any]:
             "per region": HomologyConformalRegressor(ridge, cv="homology", regions=edges),
             "per region, base": HomologyConformalRegressor(
                 ridge, cv="homology", regions=edges, method="base"
+            ),
+            "per region, by distance": HomologyConformalRegressor(
+                RidgeWithDistance(), cv="homology", regions=edges, difficulty="std"
             ),
         }
         tables = {name: trial.coverage(model, regions=edges) for name, model in models.items()}
