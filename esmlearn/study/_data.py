@@ -14,7 +14,8 @@ from esmlearn.over_sampling import TargetRegions
 from esmlearn.over_sampling._regions import make_regions
 from esmlearn.utils._sequences import check_sequences, count_sequence_features
 
-Splits = dict[str, list[tuple[np.ndarray, np.ndarray]]]
+Folds = list[tuple[np.ndarray, np.ndarray]]
+Splits = dict[str, Folds]
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 
-from esmlearn.clustering import HomologyGraph
 from esmlearn.conformal import (
     HomologyConformalClassifier,
     HomologyConformalRegressor,
@@ -18,7 +16,7 @@ from esmlearn.conformal import (
 )
 from esmlearn.over_sampling._regions import join_small_regions
 from esmlearn.plotting import region_names
-from esmlearn.study._data import Splits, StudyData
+from esmlearn.study._data import Folds, Splits, StudyData
 from esmlearn.study._metrics import are_probabilities
 from esmlearn.study._statistics import bootstrap_components
 
@@ -29,9 +27,6 @@ _LEAST_ROWS, _LEAST_CALIBRATING = 40, 19
 #: Identities that part the proteins by their nearest one in training, after that of homologs.
 _IDENTITIES = (0.4, 0.5, 0.7, 0.9)
 _LEAST_PROTEINS = 20
-
-
-Folds = list[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -78,45 +73,6 @@ class OutOfFold:
     prediction: np.ndarray
     scores: np.ndarray | None
     identity: np.ndarray
-
-
-def identity_in_training(
-    graph: HomologyGraph,
-    sequences: np.ndarray,
-    pairs: Folds,
-    coverage: float,
-) -> np.ndarray:
-    """Return the identity (0-1) of each protein's nearest homolog in its fold's training part.
-
-    Parameters
-    ----------
-    graph : HomologyGraph
-        Homologies of the proteins.
-    sequences : ndarray of str of shape (n_sequences,)
-        Distinct proteins.
-    pairs : list of (train, test)
-        Folds.
-    coverage : float
-        Share of the shorter protein that an alignment must cover.
-
-    Returns
-    -------
-    identity : ndarray of shape (n_sequences,)
-        0 where there is no homolog.
-    """
-    covered = graph.coverage("shorter") >= coverage
-    i, j = graph.edges[covered].T
-    values = graph.identity[covered]
-    shape = (graph.n_nodes, graph.n_nodes)
-    one_way = csr_array((values, (i, j)), shape=shape)
-    identities = csr_array(one_way + one_way.T)
-    node = graph.node_of(sequences)
-    nearest = np.zeros(len(sequences))
-    for train, test in pairs:
-        trained = np.zeros(graph.n_nodes)
-        trained[node[train]] = 1
-        nearest[test] = identities[node[test]].multiply(trained).max(axis=1).toarray().ravel()
-    return nearest
 
 
 def measure_reliability(

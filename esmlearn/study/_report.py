@@ -118,12 +118,21 @@ def _model_rows(result: StudyResult) -> list[dict[str, Any]]:
 def _random_rows(result: StudyResult) -> list[dict[str, Any]]:
     """Return what random folds say of each model, beside homology folds."""
     shown = [metric.column for metric in optimism_metrics(result.data.task)]
+    if result.random_means.empty:
+        return []
+    nearest = result.nearest_results.groupby("split").mean(numeric_only=True)
+    by_nearest = [
+        (nearest.loc["homology", column], nearest.loc["random", column]) for column in shown
+    ]
     return [
-        {
-            "candidate": result.by_name[str(name)],
-            "pairs": [(result.means.loc[name, column], row[column]) for column in shown],
-        }
-        for name, row in result.random_means.iterrows()
+        {"title": "copy of the nearest relative in training", "pairs": by_nearest},
+        *[
+            {
+                "title": result.by_name[str(name)].title,
+                "pairs": [(result.means.loc[name, column], row[column]) for column in shown],
+            }
+            for name, row in result.random_means.iterrows()
+        ],
     ]
 
 

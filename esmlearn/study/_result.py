@@ -27,6 +27,8 @@ class StudyResult:
         What competed.
     results, random_results : pandas.DataFrame
         One row per fold and candidate, for homology and for random folds.
+    nearest_results : pandas.DataFrame
+        What copying the nearest homolog in training gives, on each fold of each kind.
     regions : pandas.DataFrame
         One row per fold, candidate and region (or class).
     folds, fold_table : pandas.DataFrame
@@ -64,6 +66,7 @@ class StudyResult:
     candidates: list[Candidate]
     results: pd.DataFrame
     random_results: pd.DataFrame
+    nearest_results: pd.DataFrame
     regions: pd.DataFrame
     folds: pd.DataFrame
     fold_table: pd.DataFrame

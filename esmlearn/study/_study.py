@@ -30,10 +30,10 @@ from esmlearn.study._candidates import (
 from esmlearn.study._conclusion import Conclusion, conclude
 from esmlearn.study._data import Splits, audit_folds, make_folds, prepare
 from esmlearn.study._evaluate import Task, evaluate_all, interruptible, one_thread
+from esmlearn.study._nearest import NearestInTraining, measure_nearest
 from esmlearn.study._reliability import (
     OutOfFold,
     Reliability,
-    identity_in_training,
     measure_reliability,
 )
 from esmlearn.study._result import StudyResult
@@ -107,6 +107,9 @@ class Study(BaseEstimator):
         One row per fold and candidate, tested on homology folds.
     random_results_ : pandas.DataFrame
         The same for random folds (models without resampling, and the chosen candidate).
+    nearest_results_ : pandas.DataFrame
+        One row per kind of folds and fold: what copying the target of the nearest homolog in
+        training gives, and the ``share`` of test proteins that have one.
     regions_ : pandas.DataFrame
         One row per fold, candidate and region (or class).
     folds_ : pandas.DataFrame
@@ -335,11 +338,16 @@ class Study(BaseEstimator):
     ) -> Reliability:
         """Return how far the chosen candidate can be trusted, by its results on all folds."""
         data, name = self.data_, self.conclusion_.chosen.name
+        nearest = {
+            kind: NearestInTraining.find(graph, data.sequences, splits[kind], self.coverage)
+            for kind in found
+        }
+        self.nearest_results_ = measure_nearest(data, nearest, splits)
         predictions = {
             kind: OutOfFold(
                 join_predictions(results, data)[name],
                 join_scores(results, data, name),
-                identity_in_training(graph, data.sequences, splits[kind], self.coverage),
+                nearest[kind].identity,
             )
             for kind, results in found.items()
         }

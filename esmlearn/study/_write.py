@@ -64,6 +64,7 @@ def write_tables(result: StudyResult, folder: Path) -> None:
         "folds.csv": result.folds,
         "predictions.csv": pd.concat([chosen, pd.DataFrame(result.predictions)], axis=1),
         "fold_table.csv": result.fold_table,
+        "nearest_results.csv": result.nearest_results,
         "errors_by_identity.csv": result.reliability.errors,
         "coverage.csv": result.reliability.coverage,
         "against_none.csv": result.conclusion.against_none,

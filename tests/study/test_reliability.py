@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge, RidgeClassifier
 
-from esmlearn.clustering import exact_search
+from esmlearn.clustering import exact_search, homology_graph
 from esmlearn.conformal import HomologyConformalClassifier, HomologyConformalRegressor
 from esmlearn.exceptions import DataError
 from esmlearn.persistence import load
+from esmlearn.study._nearest import NearestInTraining
 from esmlearn.study._reliability import OutOfFold, identity_name, measure_reliability
 from esmlearn.study._training import Training
 from tests._proteins import mutate, random_protein
@@ -16,14 +17,11 @@ from tests.study.conftest import small_study
 
 
 def test_every_protein_has_the_identity_of_its_nearest_in_training(fitted):
-    from esmlearn.clustering import homology_graph
-    from esmlearn.study._reliability import identity_in_training
-
     sequences = fitted.data_.sequences
     rng = np.random.default_rng(0)
     test = rng.permutation(len(sequences))[:30]
     train = np.setdiff1d(np.arange(len(sequences)), test)[:40]
-    found = identity_in_training(homology_graph(sequences), sequences, [(train, test)], 0.5)
+    nearest = NearestInTraining.find(homology_graph(sequences), sequences, [(train, test)], 0.5)
     for row in test:
         hits = exact_search([sequences[row]], sequences[train])
         shorter = np.where(
@@ -32,7 +30,29 @@ def test_every_protein_has_the_identity_of_its_nearest_in_training(fitted):
             hits.coverage_target,
         )
         expected = hits.identity[(shorter >= 0.5) & (hits.identity >= 0.3)]
-        assert found[row] == pytest.approx(expected.max(initial=0.0), abs=1e-6)
+        assert nearest.identity[row] == pytest.approx(expected.max(initial=0.0), abs=1e-6)
+        if len(expected):
+            hit = train == nearest.row[row]
+            assert hits.identity[np.flatnonzero(hit)[0] == hits.target] == expected.max()
+        else:
+            assert nearest.row[row] == -1
+
+
+def test_copying_the_nearest_is_measured_on_both_kinds_of_folds(fitted, fitted_classes):
+    for study, usual in ((fitted, np.median), (fitted_classes, None)):
+        table = study.nearest_results_
+        assert table["split"].tolist() == ["homology"] * 3 + ["random"] * 3
+        assert (table.query("split == 'homology'")["share"] == 0).all()
+        assert (table.query("split == 'random'")["share"] > 0.5).all()
+        metric = "mae" if usual else "accuracy"
+        means = table.groupby("split")[metric].mean()
+        better = means["random"] < means["homology"]
+        assert better if usual else not better
+    data, folds = fitted.data_, fitted.folds_["fold"].to_numpy()
+    expected = [np.abs(data.y[folds == k] - np.median(data.y[folds != k])).mean() for k in range(3)]
+    # No row is purged here, so that every other fold trains.
+    assert fitted.fold_table_["set_aside"].sum() == 0
+    assert fitted.nearest_results_["mae"][:3].tolist() == pytest.approx(expected)
 
 
 def test_errors_are_those_of_homology_folds_without_and_of_random_folds_with_a_homolog(fitted):
