@@ -70,6 +70,7 @@ TRUSTED_TYPES = frozenset(
         "esmlearn.over_sampling._two_stage.TwoStageRegressor",
         "esmlearn.pipeline.Pipeline",
         "esmlearn.study._baselines.RegionLogisticRegression",
+        "esmlearn.study._covariates.SequenceAndCovariates",
         "imblearn.over_sampling._adasyn.ADASYN",
         "imblearn.over_sampling._random_over_sampler.RandomOverSampler",
         "imblearn.over_sampling._smote.base.SMOTE",

@@ -38,7 +38,7 @@ from esmlearn.over_sampling import (
     TwoStageRegressor,
 )
 from esmlearn.pipeline import Pipeline
-from esmlearn.study import RegionLogisticRegression, Study
+from esmlearn.study import RegionLogisticRegression, SequenceAndCovariates, Study
 
 ON_NUMBERS = [
     TwoStageRegressor(random_state=0),
@@ -94,6 +94,7 @@ NOT_ON_TABLES = [
     LeaveOneComponentOut(),
     RepeatedCDHitGroupSplitter(),
     TargetRegions(),
+    SequenceAndCovariates(None, numbers=["ogt"]),
     Study(),
 ]
 WITHOUT_DATA = [

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             raise DataError(f"{args.saved} has no intervals; leave out --confidence.")
         model.set_params(confidence_level=args.confidence)
     try:
-        table = _predict(model, proteins)
+        table = _predict(model, proteins.ids, _inputs(model, proteins))
     except EsmlearnError:
         raise
     except Exception as error:  # of a file that was made by hand, or of another version
@@ -79,17 +79,34 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _predict(model: Any, proteins: Any) -> pd.DataFrame:
+def _inputs(model: Any, proteins: Any) -> Any:
+    """Return the sequences, with their table where the model uses other columns of it."""
+    from esmlearn.study._covariates import SEQUENCE, covariates_of
+
+    wanted = covariates_of(model)
+    if not wanted:
+        return proteins.sequences
+    frame = proteins.frame.drop(columns=SEQUENCE, errors="ignore")
+    for name in wanted:
+        if name not in frame:
+            raise DataError(
+                f"There is no column {name!r} beside the sequences, and the model was trained with "
+                f"it; expected a table with the column(s) {', '.join(wanted)}."
+            )
+    return frame.assign(**{SEQUENCE: proteins.sequences})
+
+
+def _predict(model: Any, ids: Any, inputs: Any) -> pd.DataFrame:
     """Return ids and predictions; intervals, sets of classes and probabilities where there are."""
-    table = pd.DataFrame({"id": proteins.ids, "prediction": model.predict(proteins.sequences)})
+    table = pd.DataFrame({"id": ids, "prediction": model.predict(inputs)})
     if hasattr(model, "predict_interval"):
-        table[["low", "high"]] = model.predict_interval(proteins.sequences)
+        table[["low", "high"]] = model.predict_interval(inputs)
     elif hasattr(model, "predict_set"):
         names = np.array([str(label) for label in model.classes_], dtype=object)
-        possible = model.predict_set(proteins.sequences)
+        possible = model.predict_set(inputs)
         table["possible"] = ["|".join(names[row]) for row in possible]
     if hasattr(model, "predict_proba"):
-        scores = model.predict_proba(proteins.sequences)
+        scores = model.predict_proba(inputs)
         for column, label in enumerate(model.classes_):
             table[f"p({label})"] = scores[:, column]
     return table

@@ -22,6 +22,7 @@ from esmlearn.cli._common import (
 )
 from esmlearn.exceptions import DataError
 from esmlearn.persistence import file_digest
+from esmlearn.study._covariates import SEQUENCE
 from esmlearn.utils._optional import import_optional
 
 BUNDLED = "esmlearn_mini_v3"
@@ -58,6 +59,13 @@ def add_commands(commands: Commands) -> None:
     add_input(parser, target=True)
     _add_candidates(parser)
     _add_evaluation(parser)
+    parser.add_argument(
+        "--features",
+        type=_names,
+        default=None,
+        metavar="A,B",
+        help="columns of the table to use beside the sequence, such as growth temperature",
+    )
     parser.add_argument("--name", default=None, help="what the target is called")
     parser.add_argument(
         "--no-training-sequences",
@@ -158,6 +166,7 @@ def run(args: argparse.Namespace) -> int:
         coverage=args.coverage,
         redundancy=args.redundancy,
         tuned=args.tuned,
+        features=args.features,
         random_split=not args.no_random_split,
         name=args.name or given["name"],
         unit=args.unit or given["unit"],
@@ -168,7 +177,7 @@ def run(args: argparse.Namespace) -> int:
     )
     # Every fold asks for the same vectors: without a cache, one lives as long as the run.
     with cache_where_possible(args):
-        study.fit(given["sequences"], given["y"], ids=given["ids"])
+        study.fit(_inputs(given, args), given["y"], ids=given["ids"])
         report = study.write(
             folder,
             source={**given["source"], "warning": warning},
@@ -183,6 +192,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _inputs(given: dict[str, Any], args: argparse.Namespace) -> Any:
+    """Return the sequences, or a table of them and the columns that are used beside them."""
+    if args.features is None:
+        return given["sequences"]
+    if given["frame"] is None:
+        raise DataError("Got --features with --demo; expected them with a TABLE.")
+    return (
+        given["frame"]
+        .drop(columns=SEQUENCE, errors="ignore")
+        .assign(**{SEQUENCE: given["sequences"]})
+    )
+
+
 def _table(args: argparse.Namespace) -> dict[str, Any]:
     """Return the proteins of the user's table."""
     if args.target is None:
@@ -193,6 +215,7 @@ def _table(args: argparse.Namespace) -> dict[str, Any]:
         "sequences": proteins.sequences,
         "y": proteins.y,
         "ids": proteins.ids,
+        "frame": proteins.frame,
         "task": proteins.task,
         "reason": proteins.reason,
         "regions": args.regions,
@@ -226,6 +249,7 @@ def _demo(args: argparse.Namespace) -> dict[str, Any]:
         "sequences": data.data,
         "y": data.target,
         "ids": data.ids,
+        "frame": None,
         "label": f"demo-{args.demo}",
         "reason": None,
         "source": {"name": title, "sha256": data.sha256},
@@ -247,6 +271,7 @@ def _draw(given: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     return {
         **given,
         **{column: np.asarray(given[column])[rows] for column in ("sequences", "y", "ids")},
+        "frame": None if given["frame"] is None else given["frame"].iloc[rows],
         "source": {**given["source"], "name": f"{name} (seed {args.seed})"},
     }
 

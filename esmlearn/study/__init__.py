@@ -3,6 +3,7 @@
 from esmlearn.study._baselines import RegionLogisticRegression
 from esmlearn.study._candidates import Candidate, default_models
 from esmlearn.study._conclusion import Conclusion
+from esmlearn.study._covariates import SequenceAndCovariates
 from esmlearn.study._data import StudyData
 from esmlearn.study._statistics import bootstrap_components, corrected_ttest, holm
 from esmlearn.study._study import Study, flattery, headline
@@ -11,6 +12,7 @@ __all__ = [
     "Candidate",
     "Conclusion",
     "RegionLogisticRegression",
+    "SequenceAndCovariates",
     "Study",
     "StudyData",
     "bootstrap_components",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -13,6 +14,7 @@ from sklearn.linear_model import (
     LogisticRegression,
     Ridge,
     RidgeClassifier,
+    RidgeCV,
     SGDClassifier,
     SGDRegressor,
 )
@@ -21,10 +23,16 @@ from sklearn.preprocessing import StandardScaler
 
 from esmlearn.exceptions import DataError
 from esmlearn.study._baselines import RegionLogisticRegression
+from esmlearn.study._covariates import SequenceAndCovariates, kinds_of
 from esmlearn.study._data import StudyData
 
+#: The yardstick of a study that has covariates: the simplest model on them, without the sequence.
+COVARIATES = "covariates"
 #: From simple to complex: of models that cannot be told apart the first is kept.
-COMPLEXITY = ["dummy", "ridge", "logistic", "sgd", "forest", "network"]
+COMPLEXITY = ["dummy", COVARIATES, "ridge", "logistic", "sgd", "forest", "network"]
+
+
+YARDSTICKS = ("dummy", COVARIATES)
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class Candidate:
     @property
     def title(self) -> str:
         """Name for people."""
+        if self.model == COVARIATES:
+            return "covariates alone, without the sequence"
         if self.resampler == "none":
             return f"{self.model}, no over-sampling"
         if self.resampler == "tuned":
@@ -70,7 +80,7 @@ def check_candidates(models: Any, resamplers: Sequence[str], levels: Sequence[in
         raise DataError(f"models is empty; expected names out of {', '.join(COMPLEXITY)}.")
     named = models if isinstance(models, list | tuple) else []
     for parameter, names, known in [
-        ("models", named, COMPLEXITY),
+        ("models", named, [name for name in COMPLEXITY if name != COVARIATES]),
         ("resamplers", resamplers, list(SAMPLERS)),
     ]:
         for name in names:
@@ -88,12 +98,12 @@ def list_candidates(
 ) -> list[Candidate]:
     """Return every model without and with every resampler and level.
 
-    The dummy model is not resampled: it is the yardstick that ignores the protein.
+    Yardsticks are not resampled: the dummy, which ignores the protein, and covariates alone.
     """
     candidates = []
     for model in models:
         candidates.append(Candidate(model))
-        if model != "dummy":
+        if model not in YARDSTICKS:
             candidates += [Candidate(model, r, level) for r in resamplers for level in levels]
             if tuned and resamplers:
                 candidates.append(Candidate(model, "tuned"))
@@ -177,6 +187,8 @@ class PipelineFactory:
         Scorer of the inner search.
     random_state : int
         Seed of the resampler.
+    numbers, categories : list of str
+        Columns used beside the sequence.
     """
 
     embedder: Any
@@ -188,6 +200,8 @@ class PipelineFactory:
     grid: dict[str, list[Any]] | None = None
     scoring: Any = None
     random_state: int = 0
+    numbers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
     def __call__(self, candidate: Candidate) -> Any:
         """Return the unfitted pipeline of a candidate."""
@@ -204,12 +218,7 @@ class PipelineFactory:
         )
         model = clone(self.models[candidate.model])
         pipeline = Pipeline(
-            [
-                ("embed", clone(self.embedder)),
-                ("scale", StandardScaler()),
-                ("resample", resample),
-                ("model", model),
-            ],
+            [*self._features(candidate), ("resample", resample), ("model", model)],
             validation=self.validation if takes_validation(model) else None,
         )
         if candidate.resampler != "tuned":
@@ -217,6 +226,20 @@ class PipelineFactory:
         return GridSearchCV(
             pipeline, self.grid, cv=self.inner, scoring=self.scoring, error_score="raise"
         )
+
+    def _features(self, candidate: Candidate) -> list[tuple[str, Any]]:
+        """Return the steps that make features of proteins."""
+        if not self.numbers and not self.categories:
+            return [("embed", clone(self.embedder)), ("scale", StandardScaler())]
+        embedder = None if candidate.model == COVARIATES else clone(self.embedder)
+        columns = {"numbers": self.numbers, "categories": self.categories}
+        return [("features", SequenceAndCovariates(embedder, **columns))]
+
+
+def embedder_of(pipeline: Any) -> Any:
+    """Return the embedder of a pipeline that a `PipelineFactory` made."""
+    first = getattr(pipeline, "best_estimator_", pipeline).steps[0][1]
+    return first.embedder if isinstance(first, SequenceAndCovariates) else first
 
 
 def takes_validation(model: Any) -> bool:
@@ -237,6 +260,9 @@ def make_factory(parameters: dict[str, Any], data: StudyData, embedder: Any) -> 
     if not isinstance(models, dict):
         known = default_models(data.task, regions=regions, random_state=seed)
         models = known if models == "all" else {name: known[name] for name in models}
+    numbers, categories = kinds_of(data.features)
+    if numbers or categories:
+        models = {**models, COVARIATES: _on_covariates(data.task)}
     return PipelineFactory(
         embedder=clone(embedder).set_params(n_jobs=None, verbose=0),
         models=models,
@@ -254,4 +280,13 @@ def make_factory(parameters: dict[str, Any], data: StudyData, embedder: Any) -> 
             else make_region_scorer("balanced_mae", regions=data.regions)
         ),
         random_state=seed,
+        numbers=numbers,
+        categories=categories,
     )
+
+
+def _on_covariates(task: str) -> Any:
+    """Return the model that sees nothing but the covariates."""
+    if task == "regression":
+        return RidgeCV(np.logspace(-2, 4, 7))
+    return LogisticRegression(max_iter=500)

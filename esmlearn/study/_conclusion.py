@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from esmlearn.study._candidates import COMPLEXITY, Candidate
+from esmlearn.study._candidates import COMPLEXITY, COVARIATES, YARDSTICKS, Candidate
 from esmlearn.study._data import StudyData
 from esmlearn.study._metrics import Metric, metrics_of
 from esmlearn.study._statistics import bootstrap_components, compare, holm
@@ -35,6 +35,9 @@ class Conclusion:
     useful : bool or None
         Whether `chosen` beats knowing nothing of the protein: the dummy, and its own predictions
         assigned at random to the proteins of each fold; None if there was no dummy to compare with.
+    adds_to_covariates : bool or None
+        Whether `chosen` is better than the model that sees the covariates alone; None if there are
+        none.
     against_top : pandas.DataFrame
         Every candidate compared with `top`.
     against_none : pandas.DataFrame
@@ -51,6 +54,7 @@ class Conclusion:
     leaders: list[Candidate]
     named: bool
     useful: bool | None
+    adds_to_covariates: bool | None
     against_top: pd.DataFrame
     against_none: pd.DataFrame
     interval: tuple[float, float] = field(default=(float("nan"), float("nan")))
@@ -107,6 +111,7 @@ def conclude(
         leaders=leaders,
         named=stands_out,
         useful=_useful(results, chosen, metric, shuffled_metric(data, prediction, fold)),
+        adds_to_covariates=_beats(results, chosen, COVARIATES, metric),
         against_top=against_top,
         against_none=_against_none(results, candidates, metric),
         interval=interval_of(data, prediction, fold, random_state=random_state),
@@ -123,8 +128,8 @@ def _simplest(
     smaller: where the folds differ much, the first alone lets in what is worse in each of them.
     """
     folds = results.pivot(index="fold", columns="candidate", values=metric.column)
-    # What ignores the protein is a yardstick, and is not kept even where it is the best.
-    eligible = [c for c in leaders if c.model != "dummy" and c.resampler != "tuned"]
+    # What ignores the sequence is a yardstick, and is not kept even where it is the best.
+    eligible = [c for c in leaders if c.model not in YARDSTICKS and c.resampler != "tuned"]
     if not eligible:
         return top
     distance = (folds.mean() - folds.mean()[top.name]).abs()
@@ -171,16 +176,25 @@ def _useful(
     """
     if chosen.model == "dummy":
         return False
-    dummy = results[results["candidate"] == "dummy"]
-    if dummy.empty:
-        return None
     own = results[results["candidate"] == chosen.name]
     by_chance = own.assign(**{metric.column: own["fold"].map(shuffled)})
-    tests = [
-        compare(own, metric.column, ignorant, larger_is_better=metric.larger_is_better).iloc[0]
-        for ignorant in (dummy, by_chance)
-    ]
-    return all(test["better"] and test["p"] < ALPHA for test in tests)
+    beats = _beats(results, chosen, "dummy", metric)
+    return beats and _is_better(own, by_chance, metric)
+
+
+def _beats(results: pd.DataFrame, chosen: Candidate, yardstick: str, metric: Metric) -> bool | None:
+    """Return whether a candidate is significantly better than a yardstick; None without one."""
+    other = results[results["candidate"] == yardstick]
+    if other.empty:
+        return None
+    if chosen.model == yardstick:
+        return False
+    return _is_better(results[results["candidate"] == chosen.name], other, metric)
+
+
+def _is_better(own: pd.DataFrame, other: pd.DataFrame, metric: Metric) -> bool:
+    found = compare(own, metric.column, other, larger_is_better=metric.larger_is_better).iloc[0]
+    return bool(found["better"] and found["p"] < ALPHA)
 
 
 def shuffled_metric(data: StudyData, prediction: np.ndarray, fold: np.ndarray) -> dict[int, float]:

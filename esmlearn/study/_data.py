@@ -12,6 +12,8 @@ from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.io import check_target
 from esmlearn.over_sampling import TargetRegions
 from esmlearn.over_sampling._regions import make_regions
+from esmlearn.study._covariates import SEQUENCE, read_covariates
+from esmlearn.utils._sequence_column import table_sequences
 from esmlearn.utils._sequences import check_sequences, count_sequence_features
 
 Folds = list[tuple[np.ndarray, np.ndarray]]
@@ -46,6 +48,8 @@ class StudyData:
         What the sequences are like.
     description : dict
         Of the homology graph.
+    features : pandas.DataFrame or None
+        Covariates of each protein: numbers as float, categories as text.
     """
 
     ids: np.ndarray
@@ -59,6 +63,14 @@ class StudyData:
     filters: list[dict[str, Any]]
     counts: dict[str, int]
     description: dict[str, Any]
+    features: pd.DataFrame | None = None
+
+    @property
+    def inputs(self) -> Any:
+        """What pipelines take: the sequences, or a table of them and the covariates."""
+        if self.features is None:
+            return self.sequences
+        return self.features.assign(**{SEQUENCE: self.sequences})
 
     @property
     def n_components(self) -> int:
@@ -86,6 +98,7 @@ def prepare(
     y: Any,
     *,
     ids: Any = None,
+    features: list[str] | None = None,
     task: Any = "auto",
     regions: Any = None,
     redundancy: float | None = 0.95,
@@ -97,12 +110,14 @@ def prepare(
 
     Parameters
     ----------
-    sequences : array-like of str of shape (n_sequences,)
-        Proteins.
+    sequences : array-like of str of shape (n_sequences,), or table
+        Proteins, or a table with a column of them.
     y : array-like of shape (n_sequences,)
         Targets.
     ids : array-like of str, default=None
         Unique ids; None numbers the rows.
+    features : list of str, default=None
+        Columns of the table that are used beside the sequence.
     task : {"auto", "regression", "classification"}, default="auto"
         What is predicted.
     regions : TargetRegions, array-like or None, default=None
@@ -123,7 +138,10 @@ def prepare(
     graph : HomologyGraph
         Graph of their homologies.
     """
-    texts = check_sequences(sequences, name="sequences", min_sequences=2)
+    texts = table_sequences(sequences, name="sequences")
+    if texts is None:
+        texts = check_sequences(sequences, name="sequences", min_sequences=2)
+    covariates = None if features is None else read_covariates(sequences, features)
     if len(texts) < 2 * n_splits:
         raise DataError(
             f"Got {len(texts)} proteins for {n_splits} folds; expected at least {2 * n_splits}, "
@@ -159,6 +177,7 @@ def prepare(
         filters=filters,
         counts=count_sequence_features(texts),
         description=dict(graph.description),
+        features=None if covariates is None else covariates.iloc[rows].reset_index(drop=True),
     )
     return data, graph
 

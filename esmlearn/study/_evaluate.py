@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from joblib import delayed
+from sklearn.utils import _safe_indexing
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -58,13 +59,15 @@ def evaluate(task: Task, data: StudyData, factory: PipelineFactory, store: WorkF
 
     One thread does it all: sums in another order would change the last digits of a result.
     """
-    X, y = data.sequences, data.y
+    X, y = data.inputs, data.y
     with warnings.catch_warnings(record=True) as caught, one_thread():
         warnings.simplefilter("always")
         with interruptible():
-            pipeline = factory(task.candidate).fit(X[task.train], y[task.train])
-        prediction = pipeline.predict(X[task.test])
-        scores = None if data.classes is None else _scores(pipeline, X[task.test], data)
+            train = _safe_indexing(X, task.train)
+            pipeline = factory(task.candidate).fit(train, y[task.train])
+        test = _safe_indexing(X, task.test)
+        prediction = pipeline.predict(test)
+        scores = None if data.classes is None else _scores(pipeline, test, data)
     if data.regions is not None:
         metrics, table = regression_metrics(y[task.test], prediction, data.regions)
     else:

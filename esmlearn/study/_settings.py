@@ -70,7 +70,7 @@ def settings_of_study(
 ) -> dict[str, Any]:
     """Return the settings that decide every fold result of a study."""
     return {
-        "data": _digest(data.ids, data.sequences, data.y),
+        "data": _digest(data.ids, data.sequences, data.y, *_columns(data)),
         "embedder": fingerprint,
         "regions": None if data.regions is None else _describe(data.regions),
         "edges": None if data.regions is None else data.regions.edges_.tolist(),
@@ -103,6 +103,13 @@ def key_of_result(
         own["inner"] = [_describe(factory.inner), str(factory.grid), str(factory.scoring)]
     text = json.dumps([settings, own], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _columns(data: StudyData) -> list[Any]:
+    """Return the covariates, each after its name."""
+    if data.features is None:
+        return []
+    return [[name, *data.features[name]] for name in data.features]
 
 
 def _digest(*columns: Any) -> str:

@@ -83,6 +83,10 @@ class Study(BaseEstimator):
         (nested cross-validation; slow).
     n_inner_splits : int, default=3
         Folds of the inner search.
+    features : list of str or None, default=None
+        Columns of the table given to `fit` that are used beside the sequence, such as growth
+        temperature or organism: numbers where all cells are, else categories. A row
+        ``covariates``, a model on them alone, then stands beside the candidates.
     random_split : bool, default=True
         Also test on random folds, to show how optimistic they are.
     name : str, default="target"
@@ -157,6 +161,7 @@ class Study(BaseEstimator):
         "validation": [Interval(Real, 0, 1, closed="neither")],
         "tuned": ["boolean"],
         "n_inner_splits": [Interval(Integral, 2, None, closed="left")],
+        "features": [list, tuple, None],
         "random_split": ["boolean"],
         "name": [str],
         "unit": [str, None],
@@ -182,6 +187,7 @@ class Study(BaseEstimator):
         validation: float = 0.1,
         tuned: bool = False,
         n_inner_splits: int = 3,
+        features: list[str] | None = None,
         random_split: bool = True,
         name: str = "target",
         unit: str | None = None,
@@ -203,6 +209,7 @@ class Study(BaseEstimator):
         self.validation = validation
         self.tuned = tuned
         self.n_inner_splits = n_inner_splits
+        self.features = features
         self.random_split = random_split
         self.name = name
         self.unit = unit
@@ -216,8 +223,9 @@ class Study(BaseEstimator):
 
         Parameters
         ----------
-        sequences : array-like of str of shape (n_sequences,)
-            Proteins.
+        sequences : array-like of str of shape (n_sequences,), or table
+            Proteins; or a pandas, polars or pyarrow table with a column of them and, where they
+            are named, `features`.
         y : array-like of shape (n_sequences,)
             Targets: numbers or classes.
         ids : array-like of str of shape (n_sequences,), default=None
@@ -244,6 +252,7 @@ class Study(BaseEstimator):
                 sequences,
                 y,
                 ids=ids,
+                features=None if self.features is None else list(self.features),
                 task=self.task,
                 regions=self.regions,
                 redundancy=self.redundancy,
@@ -327,9 +336,7 @@ class Study(BaseEstimator):
                 found["random"] = self._evaluate("random", chosen, splits, factory, store)
                 self.random_results_, _ = tabulate(found["random"])
         with self._step("fit the chosen candidate on everything"), one_thread(), interruptible():
-            self.best_model_ = factory(self.conclusion_.chosen).fit(
-                self.data_.sequences, self.data_.y
-            )
+            self.best_model_ = factory(self.conclusion_.chosen).fit(self.data_.inputs, self.data_.y)
         with self._step("measure how far it can be trusted"):
             self.reliability_ = self._measure_reliability(found, splits, graph)
 
@@ -422,8 +429,8 @@ class Study(BaseEstimator):
 
         Parameters
         ----------
-        sequences : array-like of str of shape (n_sequences,)
-            Proteins.
+        sequences : array-like of str of shape (n_sequences,), or table
+            Proteins; a table with the columns of `fit` where there were `features`.
 
         Returns
         -------

@@ -31,7 +31,12 @@ def headline(result: StudyResult) -> str:
         None: " Whether it is better than ignoring the protein altogether was not tested: there "
         "was no dummy among the models.",
     }[conclusion.useful]
-    return f"{first} {_how_good(result)}{last}"
+    adds = {
+        True: " The sequence adds to the covariates alone.",
+        False: " The sequence is not shown to add anything to the covariates alone.",
+        None: "",
+    }[conclusion.adds_to_covariates]
+    return f"{first} {_how_good(result)}{last}{adds}"
 
 
 def _how_good(result: StudyResult) -> str:

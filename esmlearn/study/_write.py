@@ -10,6 +10,8 @@ import pandas as pd
 
 from esmlearn import persistence
 from esmlearn.io import write_table
+from esmlearn.study._candidates import embedder_of
+from esmlearn.study._covariates import describe_covariates
 from esmlearn.study._figures import draw_figures
 from esmlearn.study._report import render_card, render_report
 from esmlearn.study._result import StudyResult
@@ -102,13 +104,14 @@ def describe_run(result: StudyResult, source: dict[str, Any], digest: str) -> di
         },
         "filters": data.filters,
         "sequences": data.counts,
+        "features": {} if data.features is None else describe_covariates(data.features),
         "graph": data.description,
         "n_components": data.n_components,
         "split": result.split_description,
         "audit": {name: report.description for name, report in result.audit.items()},
         "leakage": {name: values.tolist() for name, values in result.leakage.items()},
         "embedder": {
-            "model": str(result.best_model.steps[0][1].model),
+            "model": str(getattr(embedder_of(result.best_model), "model", "none")),
             "fingerprint": result.fingerprint,
             "report": result.embedding_report,
         },

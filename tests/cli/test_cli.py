@@ -467,7 +467,13 @@ def test_classes_have_no_regions(files, checkpoint, tmp_path, capsys):
 
 def test_a_sample_keeps_the_share_of_every_class_and_is_told():
     y = np.repeat(["a", "b", "c"], [600, 300, 100])
-    given = {"task": "classification", "y": y, "sequences": y, "ids": np.arange(1000)}
+    given = {
+        "task": "classification",
+        "y": y,
+        "sequences": y,
+        "ids": np.arange(1000),
+        "frame": None,
+    }
     given["source"] = {"name": "table.csv"}
     drawn = _study._draw(given, Namespace(sample=101, seed=0))
     assert pd.Series(drawn["y"]).value_counts().sort_index().sub([60, 30, 10]).abs().max() <= 1
