@@ -4,10 +4,9 @@
 
 Embeddings of the bundled model, five homology folds. Logistic regression, and a network of 15
 epochs, with and without random over-sampling at +300 % of the rare classes, each as it is and
-calibrated inside the training part
-by ``CalibratedClassifierCV`` on homology folds (temperature, sigmoid, isotonic); for comparison
-the temperature of random folds. Written are expected calibration error, log loss, accuracy and
-macro F1 over all test parts.
+calibrated inside the training part by ``CalibratedClassifierCV`` on homology folds (temperature;
+of the regression also sigmoid, isotonic, and the temperature of random folds). Written are expected
+calibration error, log loss, accuracy and macro F1 over all test parts.
 """
 
 import argparse

@@ -276,11 +276,13 @@ def conformal_meltome():
 
 
 CALIBRATIONS = {
-    "as it is": "as it is",
-    "temperature": "temperature",
-    "random temperature": "temperature of random folds",
-    "sigmoid": "sigmoid",
-    "isotonic": "isotonic regression",
+    "logistic, {}, as it is": "logistic regression",
+    "logistic, {}, temperature": "the same, temperature",
+    "logistic, {}, random temperature": "the same, temperature of random folds",
+    "logistic, {}, sigmoid": "the same, sigmoid",
+    "logistic, {}, isotonic": "the same, isotonic regression",
+    "network, {}, as it is": "network",
+    "network, {}, temperature": "the same, temperature",
 }
 
 
@@ -289,7 +291,7 @@ def calibration():
     """Calibration of classes on unseen families, without and with over-sampling."""
     found, rows = result("calibration_scl2205")["models"], []
     for key, words in CALIBRATIONS.items():
-        pair = [found[f"{name}, {key}"] for name in ("no over-sampling", "random +300 %")]
+        pair = [found[key.format(name)] for name in ("no over-sampling", "random +300 %")]
         rows.append([words, *(f"{one[m]:.3f}" for m in ("ece", "macro_f1") for one in pair)])
-    head = ["calibration", "error, plain", "error, +300 %", "macro F1, plain", "macro F1, +300 %"]
+    head = ["probabilities", "error, plain", "error, +300 %", "macro F1, plain", "macro F1, +300 %"]
     return head, rows
