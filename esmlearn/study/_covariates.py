@@ -121,7 +121,7 @@ class SequenceAndCovariates(TransformerMixin, BaseEstimator):
                 self.covariate_scaler_.transform(self._covariates(table)),
             )
             variance, of_covariates = (float(block.var(axis=0).sum()) for block in pair)
-            self.weight_ = np.sqrt(variance / of_covariates) if of_covariates else 1.0
+            self.weight_ = float(np.sqrt(variance / of_covariates)) if of_covariates else 1.0
         return self
 
     def transform(self, X: Any) -> NDArray[np.float64]:
