@@ -1,7 +1,7 @@
 """Kill embed, cluster and study at random moments, again and again: nothing wrong, nothing lost.
 
     python benchmarks/faults.py --quick
-    python benchmarks/faults.py --kills 220
+    python benchmarks/faults.py --kills 66 --pairs 8
 
 Each job runs once undisturbed, which gives the right answer and the time it takes. Then it runs in
 workspaces of its own: it is killed with SIGKILL at a random moment of that time and started again,
