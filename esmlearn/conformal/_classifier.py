@@ -8,7 +8,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_y, check_is_fitted
+from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
 
 from esmlearn.conformal._base import ConformalEstimator, check_rows
 from esmlearn.exceptions import DataError
@@ -149,7 +149,7 @@ class HomologyConformalClassifier(ClassifierMixin, ConformalEstimator):
 
     @classmethod
     def from_scores(
-        cls, estimator: Any, y: ArrayLike, scores: ArrayLike, *, confidence_level: float = 0.9
+        cls, estimator: Any, y: Any, scores: ArrayLike, *, confidence_level: float = 0.9
     ) -> Self:
         """Calibrate a fitted estimator by out-of-fold scores that were made before.
 
@@ -173,11 +173,18 @@ class HomologyConformalClassifier(ClassifierMixin, ConformalEstimator):
         Raises
         ------
         DataError
-            If there is not a column for each class.
+            If a class is not one of the estimator's, or there is not a column for each.
         """
         model = cls(estimator, confidence_level=confidence_level)
         model._validate_params()
-        scores, number = np.asarray(scores), np.searchsorted(estimator.classes_, y)
+        y, scores, known = column_or_1d(y), np.asarray(scores), np.asarray(estimator.classes_)
+        strange = np.flatnonzero(~np.isin(y, known))
+        if len(strange):
+            raise DataError(
+                f"y[{strange[0]}] is {y[strange].tolist()[0]!r}; expected one of the estimator's classes, "
+                f"{', '.join(map(repr, known.tolist()))}."
+            )
+        number = np.searchsorted(known, y)
         if scores.shape != (len(number), len(estimator.classes_)):
             raise DataError(
                 f"scores has the shape {scores.shape}; expected "

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
-from sklearn.model_selection import GroupKFold, KFold
+from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -94,3 +94,21 @@ def test_refuses():
 
     with pytest.raises(DataError, match="neither predict_proba nor decision_function"):
         model_on(X, y, families, Mute())
+
+
+def test_scores_that_were_made_before_calibrate():
+    X, y, families = class_rows(60)
+    whole = LogisticRegression().fit(X, y)
+    scores = cross_val_predict(
+        LogisticRegression(), X, y, groups=families, cv=GroupKFold(5), method="predict_proba"
+    )
+    model = HomologyConformalClassifier.from_scores(whole, y, scores)
+    new = class_rows(3, seed=1)[0]
+    for label in range(3):
+        mine = np.sort(scores[y == whole.classes_[label], label])
+        below = np.searchsorted(mine, whole.predict_proba(new)[:, label], side="right")
+        np.testing.assert_allclose(model.p_values(new)[:, label], (below + 1) / (len(mine) + 1))
+    with pytest.raises(DataError, match=r"y\[2\] is 'alien'; expected one of .*'common'"):
+        HomologyConformalClassifier.from_scores(whole, [*y[:2], "alien", *y[3:]], scores)
+    with pytest.raises(DataError, match=r"scores has the shape \(240, 2\); expected \(240, 3\)"):
+        HomologyConformalClassifier.from_scores(whole, y, scores[:, :2])
