@@ -181,8 +181,8 @@ class HomologyConformalClassifier(ClassifierMixin, ConformalEstimator):
         strange = np.flatnonzero(~np.isin(y, known))
         if len(strange):
             raise DataError(
-                f"y[{strange[0]}] is {y[strange].tolist()[0]!r}; expected one of the estimator's classes, "
-                f"{', '.join(map(repr, known.tolist()))}."
+                f"y[{strange[0]}] is {y[strange].tolist()[0]!r}; expected one of the classes of "
+                f"the estimator, {', '.join(map(repr, known.tolist()))}."
             )
         number = np.searchsorted(known, y)
         if scores.shape != (len(number), len(estimator.classes_)):
