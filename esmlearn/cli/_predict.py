@@ -18,6 +18,7 @@ from esmlearn.cli._common import (
     write_or_print,
 )
 from esmlearn.exceptions import DataError, EsmlearnError
+from esmlearn.utils._sequence_column import SEQUENCE
 
 
 def add_commands(commands: Commands) -> None:
@@ -81,19 +82,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _inputs(model: Any, proteins: Any) -> Any:
     """Return the sequences, with their table where the model uses other columns of it."""
-    from esmlearn.study._covariates import SEQUENCE, covariates_of
+    from esmlearn.study._covariates import covariates_of
 
     wanted = covariates_of(model)
     if not wanted:
         return proteins.sequences
-    frame = proteins.frame.drop(columns=SEQUENCE, errors="ignore")
     for name in wanted:
-        if name not in frame:
+        if name not in proteins.frame:
             raise DataError(
                 f"There is no column {name!r} beside the sequences, and the model was trained with "
                 f"it; expected a table with the column(s) {', '.join(wanted)}."
             )
-    return frame.assign(**{SEQUENCE: proteins.sequences})
+    return proteins.frame.assign(**{SEQUENCE: proteins.sequences})
 
 
 def _predict(model: Any, ids: Any, inputs: Any) -> pd.DataFrame:

@@ -22,8 +22,8 @@ from esmlearn.cli._common import (
 )
 from esmlearn.exceptions import DataError
 from esmlearn.persistence import file_digest
-from esmlearn.study._covariates import SEQUENCE
 from esmlearn.utils._optional import import_optional
+from esmlearn.utils._sequence_column import SEQUENCE
 
 BUNDLED = "esmlearn_mini_v3"
 BUNDLED_WARNING = (
@@ -198,11 +198,7 @@ def _inputs(given: dict[str, Any], args: argparse.Namespace) -> Any:
         return given["sequences"]
     if given["frame"] is None:
         raise DataError("Got --features with --demo; expected them with a TABLE.")
-    return (
-        given["frame"]
-        .drop(columns=SEQUENCE, errors="ignore")
-        .assign(**{SEQUENCE: given["sequences"]})
-    )
+    return given["frame"].assign(**{SEQUENCE: given["sequences"]})
 
 
 def _table(args: argparse.Namespace) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""What both conformal estimators do: fit on homology folds, and keep what each fold did not see."""
+"""Base of the conformal estimators: fits on homology folds, and what each fold did not see."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -40,6 +40,13 @@ class FoldFits:
     def fold(self) -> NDArray[np.intp]:
         """Number of the fold of each of these rows."""
         return np.repeat(np.arange(len(self.tests)), [len(test) for test in self.tests])
+
+    def on_tests(self, function: Callable[[Any, Any], Any], X: Any) -> list[Any]:
+        """Return what a function gives for each estimator and the rows that it did not see."""
+        return [
+            function(estimator, _safe_indexing(X, rows))
+            for estimator, rows in zip(self.estimators, self.tests, strict=True)
+        ]
 
 
 class ConformalEstimator(MetaEstimatorMixin, BaseEstimator):

@@ -5,7 +5,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
@@ -137,14 +136,8 @@ class HomologyConformalClassifier(ClassifierMixin, ConformalEstimator):
         self.classes_, number = np.unique(y, return_inverse=True)
         folds = self._fit_folds(X, y, groups, fit_params)
         self.fold_estimators_ = folds.estimators
-        self.score_fold_, self.score_class_ = folds.fold, number[folds.rows]
-        tested = [
-            self._scores(estimator, _safe_indexing(X, rows))
-            for estimator, rows in zip(folds.estimators, folds.tests, strict=True)
-        ]
-        scores = np.concatenate(tested)
-        self.scores_ = scores[np.arange(len(scores)), self.score_class_]
-        self._warn_of_small_classes()
+        scores = np.concatenate(folds.on_tests(self._scores, X))
+        self._keep(scores, number[folds.rows], folds.fold)
         return self
 
     @classmethod
@@ -185,16 +178,13 @@ class HomologyConformalClassifier(ClassifierMixin, ConformalEstimator):
                 f"the estimator, {', '.join(map(repr, known.tolist()))}."
             )
         number = np.searchsorted(known, y)
-        if scores.shape != (len(number), len(estimator.classes_)):
+        if scores.shape != (len(number), len(known)):
             raise DataError(
-                f"scores has the shape {scores.shape}; expected "
-                f"{(len(number), len(estimator.classes_))}, a column for each class."
+                f"scores has the shape {scores.shape}; expected {(len(number), len(known))}, a "
+                f"column for each class."
             )
-        model.classes_, model.estimator_ = np.asarray(estimator.classes_), estimator
-        model.fold_estimators_ = [estimator]
-        model.score_fold_, model.score_class_ = np.zeros_like(number), number
-        model.scores_ = scores[np.arange(len(number)), number]
-        model._warn_of_small_classes()
+        model.classes_, model.estimator_, model.fold_estimators_ = known, estimator, [estimator]
+        model._keep(scores, number, np.zeros_like(number))
         return model
 
     @available_if(_has_proba)
@@ -275,6 +265,12 @@ class HomologyConformalClassifier(ClassifierMixin, ConformalEstimator):
         every = np.full((len(scores), len(self.classes_)), -np.inf)
         every[:, np.searchsorted(self.classes_, estimator.classes_)] = scores
         return every
+
+    def _keep(self, scores: NDArray, number: NDArray, fold: NDArray) -> None:
+        """Keep the scores of the true classes."""
+        self.score_fold_, self.score_class_ = fold, number
+        self.scores_ = scores[np.arange(len(number)), number]
+        self._warn_of_small_classes()
 
     def _warn_of_small_classes(self) -> None:
         counts = np.bincount(self.score_class_, minlength=len(self.classes_))

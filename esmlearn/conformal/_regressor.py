@@ -176,11 +176,8 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
         y = as_numeric_column(column_or_1d(y, warn=True))
         self._learn_regions(y)
         folds = self._fit_folds(X, y, groups, fit_params)
-        tested = [
-            self._predict(estimator, _safe_indexing(X, rows))
-            for estimator, rows in zip(folds.estimators, folds.tests, strict=True)
-        ]
-        predicted, difficulty = map(np.concatenate, zip(*tested, strict=True))
+        tested = zip(*folds.on_tests(self._predict, X), strict=True)
+        predicted, difficulty = map(np.concatenate, tested)
         self.fold_estimators_ = [] if self.method == "base" else folds.estimators
         self.floor_ = 0.0 if self.difficulty is None else float(_FLOOR * difficulty.mean())
         self._keep(y[folds.rows], predicted, difficulty + self.floor_, folds.fold)

@@ -14,8 +14,7 @@ from esmlearn.clustering._search import choose_engine
 from esmlearn.exceptions import DataError
 from esmlearn.model_selection._crossings import NodeHits, Proteins, named_splits
 from esmlearn.model_selection._leakage_report import DEFINITIONS, OVERALL, LeakageReport
-from esmlearn.utils._sequence_column import table_sequences
-from esmlearn.utils._sequences import check_sequences
+from esmlearn.utils._sequence_column import read_sequences
 
 # About a minute of exact search on one core.
 AFFORDABLE_CELLS = 3e11
@@ -92,9 +91,7 @@ def audit_leakage(
     1.0
     """
     identity, evalue = check_share("identity", identity), check_evalue(evalue)
-    known = table_sequences(sequences, sequence_column, name="sequences")
-    if known is None:
-        known = check_sequences(sequences, name="sequences")
+    known = read_sequences(sequences, sequence_column, name="sequences")
     proteins = Proteins(known)
     named = named_splits(splits, known, y)
     tested = np.unique(np.concatenate([test for _, _, test in named]))

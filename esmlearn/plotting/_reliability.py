@@ -10,7 +10,7 @@ from esmlearn.plotting._style import COMMON, RARE, AxesMixin, shorten, with_unit
 
 
 class CoverageDisplay(AxesMixin):
-    """How often prediction sets hold the target, in all and in each part of the data.
+    """Share of targets that lie in their prediction sets, in all and in each part of the data.
 
     Use `from_report`.
 
@@ -101,7 +101,7 @@ class CoverageDisplay(AxesMixin):
 
 
 class ErrorByIdentityDisplay(AxesMixin):
-    """How large the error is at which distance from training.
+    """Error of predictions by the distance of the protein from training.
 
     Use `from_table`.
 

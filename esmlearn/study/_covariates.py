@@ -13,10 +13,9 @@ from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
 from esmlearn.exceptions import DataError
-from esmlearn.utils._sequence_column import column_names
+from esmlearn.utils._sequence_column import SEQUENCE, column_names
 from esmlearn.utils._sequences import as_items
 
-SEQUENCE = "sequence"
 MISSING = "missing"
 _N_PIECES = 6
 _LEAST_SHARE = 0.01  # of the rows; rarer categories share a column
@@ -100,9 +99,9 @@ class SequenceAndCovariates(TransformerMixin, BaseEstimator):
             If a column is missing, or a cell of a column of numbers holds none.
         """
         table = self._table(X)
-        numbers = table[list(self.numbers)].to_numpy(dtype=float)
-        self.medians_ = np.array([_median(column) for column in numbers.T])
-        numbers = np.where(np.isnan(numbers), self.medians_, numbers)
+        columns = table[list(self.numbers)].to_numpy(dtype=float).T
+        self.medians_ = np.array([_median(column) for column in columns])
+        numbers = self._numbers(table)
         low, high = numbers.min(axis=0, initial=np.inf), numbers.max(axis=0, initial=-np.inf)
         self.knots_ = np.linspace(low, high, _N_PIECES + 1)[1:-1]
         self.encoder_ = OneHotEncoder(
@@ -110,16 +109,14 @@ class SequenceAndCovariates(TransformerMixin, BaseEstimator):
             min_frequency=max(2, round(_LEAST_SHARE * len(table))),
             sparse_output=False,
         ).fit(table[list(self.categories)])
-        self.covariate_scaler_ = StandardScaler().fit(self._covariates(table))
+        self.covariate_scaler_ = StandardScaler()
+        covariates = self.covariate_scaler_.fit_transform(self._covariates(table))
         self.embedder_, self.weight_ = None, 1.0
         if self.embedder is not None:
             self.embedder_ = clone(self.embedder).fit(table[SEQUENCE].tolist(), y)
             embedded = self.embedder_.transform(table[SEQUENCE].tolist())
-            self.scaler_ = StandardScaler().fit(embedded)
-            pair = (
-                self.scaler_.transform(embedded),
-                self.covariate_scaler_.transform(self._covariates(table)),
-            )
+            self.scaler_ = StandardScaler()
+            pair = self.scaler_.fit_transform(embedded), covariates
             variance, of_covariates = (float(block.var(axis=0).sum()) for block in pair)
             self.weight_ = float(np.sqrt(variance / of_covariates)) if of_covariates else 1.0
         return self
@@ -150,10 +147,14 @@ class SequenceAndCovariates(TransformerMixin, BaseEstimator):
         embedded = self.embedder_.transform(table[SEQUENCE].tolist())
         return np.hstack([self.scaler_.transform(embedded), covariates])
 
+    def _numbers(self, table: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the columns of numbers, with the median where one is missing."""
+        numbers = table[list(self.numbers)].to_numpy(dtype=float)
+        return np.where(np.isnan(numbers), self.medians_, numbers)
+
     def _covariates(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """Return the columns of numbers and of categories, before scaling."""
-        numbers = table[list(self.numbers)].to_numpy(dtype=float)
-        numbers = np.where(np.isnan(numbers), self.medians_, numbers)
+        numbers = self._numbers(table)
         blocks = [numbers, *(np.maximum(numbers - knots, 0) for knots in self.knots_)]
         if self.categories:
             with warnings.catch_warnings():  # a new category is one of the rare ones

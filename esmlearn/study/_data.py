@@ -12,9 +12,9 @@ from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.io import check_target
 from esmlearn.over_sampling import TargetRegions
 from esmlearn.over_sampling._regions import make_regions
-from esmlearn.study._covariates import SEQUENCE, read_covariates
-from esmlearn.utils._sequence_column import table_sequences
-from esmlearn.utils._sequences import check_sequences, count_sequence_features
+from esmlearn.study._covariates import read_covariates
+from esmlearn.utils._sequence_column import SEQUENCE, read_sequences
+from esmlearn.utils._sequences import count_sequence_features
 
 Folds = list[tuple[np.ndarray, np.ndarray]]
 Splits = dict[str, Folds]
@@ -67,7 +67,7 @@ class StudyData:
 
     @property
     def inputs(self) -> Any:
-        """What pipelines take: the sequences, or a table of them and the covariates."""
+        """The sequences, or a table of them and the covariates: the input of the pipelines."""
         if self.features is None:
             return self.sequences
         return self.features.assign(**{SEQUENCE: self.sequences})
@@ -138,9 +138,7 @@ def prepare(
     graph : HomologyGraph
         Graph of their homologies.
     """
-    texts = table_sequences(sequences, name="sequences")
-    if texts is None:
-        texts = check_sequences(sequences, name="sequences", min_sequences=2)
+    texts = read_sequences(sequences, name="sequences", min_sequences=2)
     covariates = None if features is None else read_covariates(sequences, features)
     if len(texts) < 2 * n_splits:
         raise DataError(

@@ -1,4 +1,4 @@
-"""How far predictions can be trusted: intervals, whether they hold, and the error by distance."""
+"""Reliability of predictions: intervals, their coverage, and the error by distance."""
 
 import warnings
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _LEAST_PROTEINS = 20
 
 @dataclass(frozen=True)
 class Reliability:
-    """How far the predictions of a study's chosen candidate can be trusted.
+    """Reliability of the predictions of a study's chosen candidate.
 
     Attributes
     ----------

@@ -345,6 +345,10 @@ class Study(BaseEstimator):
     ) -> Reliability:
         """Return how far the chosen candidate can be trusted, by its results on all folds."""
         data, name = self.data_, self.conclusion_.chosen.name
+        own = {
+            kind: [one for one in results if one["candidate"] == name]
+            for kind, results in found.items()
+        }
         nearest = {
             kind: NearestInTraining.find(graph, data.sequences, splits[kind], self.coverage)
             for kind in found
@@ -353,10 +357,10 @@ class Study(BaseEstimator):
         predictions = {
             kind: OutOfFold(
                 join_predictions(results, data)[name],
-                join_scores(results, data, name),
+                join_scores(results, data),
                 nearest[kind].identity,
             )
-            for kind, results in found.items()
+            for kind, results in own.items()
         }
         return measure_reliability(
             data, splits, predictions, self.best_model_, identity=self.identity

@@ -29,15 +29,12 @@ def join_predictions(fold_results: list[dict[str, Any]], data: StudyData) -> dic
     return joined
 
 
-def join_scores(
-    fold_results: list[dict[str, Any]], data: StudyData, candidate: str
-) -> np.ndarray | None:
-    """Return a candidate's out-of-fold scores of classes; None if it gives none."""
-    own = [one for one in fold_results if one["candidate"] == candidate]
-    if data.classes is None or any(one["scores"] is None for one in own):
+def join_scores(fold_results: list[dict[str, Any]], data: StudyData) -> np.ndarray | None:
+    """Return the out-of-fold scores of classes of one candidate; None if it gives none."""
+    if data.classes is None or any(one["scores"] is None for one in fold_results):
         return None
     joined = np.empty((len(data.y), len(data.classes)))
-    for one in own:
+    for one in fold_results:
         joined[one["test"]] = one["scores"]
     return joined
 

@@ -1,4 +1,4 @@
-"""``training.json``: what a saved model was trained on, so that predictions can be judged by it."""
+"""``training.json``: the proteins of training, by which predictions of a saved model are judged."""
 
 import json
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def describe_training(result: StudyResult, model: Path, *, sequences: bool) -> d
 
 @dataclass(frozen=True)
 class Training:
-    """What a model was trained on.
+    """The proteins that a model was trained on, and its errors by distance from them.
 
     Attributes
     ----------

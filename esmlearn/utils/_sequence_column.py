@@ -5,6 +5,8 @@ from typing import Any
 from esmlearn.exceptions import DataError
 from esmlearn.utils._sequences import as_items, check_sequences, is_sequence_like, scan_sequences
 
+#: The column that a table of proteins usually has.
+SEQUENCE = "sequence"
 _SHOWN = 10
 
 
@@ -50,12 +52,20 @@ def table_sequences(X: Any, column: str | None = None, *, name: str = "X") -> li
     if column is None:
         if len(names) == 1 and is_sequence_like(X):
             return None  # as any other column
-        column = "sequence" if "sequence" in names else _only_candidate(X, names, name)
+        column = SEQUENCE if SEQUENCE in names else _only_candidate(X, names, name)
     elif column not in names:
         raise DataError(
             f"{name} has no column {column!r}; expected one of {_listed(names)} as sequence_column."
         )
     return check_sequences(X[column], name=f"{name}[{column!r}]")
+
+
+def read_sequences(
+    X: Any, column: str | None = None, *, name: str = "X", min_sequences: int = 1
+) -> list[str]:
+    """Return the sequences of a table, as `table_sequences`, or of any other container."""
+    found = table_sequences(X, column, name=name)
+    return check_sequences(X, name=name, min_sequences=min_sequences) if found is None else found
 
 
 def sequence_columns(X: Any) -> list[str]:
