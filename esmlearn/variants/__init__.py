@@ -1,5 +1,6 @@
 """Variants of one protein: their mutations, and splits, audits and features made of them."""
 
+from esmlearn.variants._audit import VariantSplitAudit, audit_variant_split
 from esmlearn.variants._mutations import (
     Mutation,
     apply_mutations,
@@ -7,10 +8,14 @@ from esmlearn.variants._mutations import (
     mutations_of,
     parse_mutations,
 )
+from esmlearn.variants._splitter import VariantSplitter
 
 __all__ = [
     "Mutation",
+    "VariantSplitAudit",
+    "VariantSplitter",
     "apply_mutations",
+    "audit_variant_split",
     "check_variants",
     "mutations_of",
     "parse_mutations",
