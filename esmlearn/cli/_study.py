@@ -90,7 +90,8 @@ def _add_candidates(parser: argparse.ArgumentParser) -> None:
         type=_names,
         default=None,
         metavar="A,B",
-        help="out of dummy, logistic, sgd, ridge, forest, network (default: all)",
+        help="out of logistic, sgd, ridge, svm, forest, network (default: all); a dummy is always "
+        "there to compare with",
     )
     parser.add_argument(
         "--resamplers",
@@ -112,6 +113,18 @@ def _add_candidates(parser: argparse.ArgumentParser) -> None:
         default=None,
         metavar="X,X",
         help="values that part a continuous target into regions (default: learned)",
+    )
+    parser.add_argument(
+        "--metric",
+        default=None,
+        help="what decides: a metric of the study, such as r2 or macro_f1, or the name of a scorer "
+        "of scikit-learn (default: balanced_mae, or macro_f1 for classes)",
+    )
+    parser.add_argument(
+        "--keep",
+        default=None,
+        metavar="CANDIDATE",
+        help="save this candidate, such as ridge or network-smote-200, whatever the folds say",
     )
     parser.add_argument("--tuned", action="store_true", help="also tune resampling inside folds")
 
@@ -167,6 +180,8 @@ def run(args: argparse.Namespace) -> int:
         redundancy=args.redundancy,
         tuned=args.tuned,
         features=args.features,
+        metric=args.metric,
+        keep=args.keep,
         random_split=not args.no_random_split,
         name=args.name or given["name"],
         unit=args.unit or given["unit"],

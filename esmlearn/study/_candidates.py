@@ -1,6 +1,6 @@
 """Candidates of a study: models, resamplers, levels, and the pipeline each combination becomes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -20,19 +20,22 @@ from sklearn.linear_model import (
 )
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from esmlearn.exceptions import DataError
 from esmlearn.study._baselines import RegionLogisticRegression
 from esmlearn.study._covariates import SequenceAndCovariates, kinds_of
 from esmlearn.study._data import StudyData
+from esmlearn.study._metrics import Metric, StudyScorer
 
 #: The yardstick of a study that has covariates: the simplest model on them, without the sequence.
 COVARIATES = "covariates"
 #: From simple to complex: of models that cannot be told apart the first is kept.
-COMPLEXITY = ["dummy", COVARIATES, "ridge", "logistic", "sgd", "forest", "network"]
-
-
+COMPLEXITY = ["dummy", COVARIATES, "ridge", "logistic", "sgd", "svm", "forest", "network"]
+#: Models that ignore the sequence: every candidate is compared with them, and none is kept.
 YARDSTICKS = ("dummy", COVARIATES)
+#: Most proteins for which ``svm`` has a kernel: its cost grows with their square.
+KERNEL_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,14 @@ class Candidate:
         return f"{self.model}, {self.resampler} +{self.level}\N{NO-BREAK SPACE}%"
 
 
-def check_candidates(models: Any, resamplers: Sequence[str], levels: Sequence[int]) -> None:
+def check_candidates(
+    models: Any,
+    resamplers: Sequence[str],
+    levels: Sequence[int],
+    *,
+    tuned: bool = False,
+    keep: str | None = None,
+) -> None:
     """Refuse unknown candidates at once, and not after the search and the embedding."""
     from esmlearn.over_sampling._imblearn.adapter import SAMPLERS
 
@@ -91,10 +101,16 @@ def check_candidates(models: Any, resamplers: Sequence[str], levels: Sequence[in
     for level in levels:
         if not isinstance(level, Integral) or level < 1:
             raise DataError(f"levels has {level!r}; expected whole per cents of 1 or more.")
+    if keep is not None:
+        known = [name for name in COMPLEXITY if name != COVARIATES] if models == "all" else models
+        listed = list_candidates(dict.fromkeys(["dummy", *known]), resamplers, levels, tuned=tuned)
+        names = [candidate.name for candidate in listed]
+        if keep not in names:
+            raise DataError(f"keep is {keep!r}; expected a candidate: one of {', '.join(names)}.")
 
 
 def list_candidates(
-    models: list[str], resamplers: tuple[str, ...], levels: tuple[int, ...], *, tuned: bool
+    models: Iterable[str], resamplers: Sequence[str], levels: Sequence[int], *, tuned: bool
 ) -> list[Candidate]:
     """Return every model without and with every resampler and level.
 
@@ -110,7 +126,9 @@ def list_candidates(
     return candidates
 
 
-def default_models(task: str, *, regions: Any = None, random_state: int = 0) -> dict[str, Any]:
+def default_models(
+    task: str, *, regions: Any = None, n_sequences: int = 0, random_state: int = 0
+) -> dict[str, Any]:
     """Return the baselines and the network of the method.
 
     Parameters
@@ -119,22 +137,26 @@ def default_models(task: str, *, regions: Any = None, random_state: int = 0) -> 
         What is predicted.
     regions : TargetRegions or None, default=None
         Regions of a continuous target, for the logistic regression.
+    n_sequences : int, default=0
+        Number of proteins. The support vector machine has a radial kernel up to 10,000 of them,
+        and is linear beyond: the cost of a kernel grows with the square of their number.
     random_state : int, default=0
         Seed of every model that draws.
 
     Returns
     -------
     models : dict of str to estimator
-        ``dummy``, ``logistic``, ``sgd``, ``ridge``, ``forest`` and ``network``; all take scaled
-        embeddings.
+        ``dummy``, ``logistic``, ``sgd``, ``ridge``, ``svm``, ``forest`` and ``network``; all take
+        scaled embeddings.
 
     Examples
     --------
     >>> from esmlearn.study import default_models
     >>> list(default_models("classification"))
-    ['dummy', 'logistic', 'sgd', 'ridge', 'forest', 'network']
+    ['dummy', 'logistic', 'sgd', 'ridge', 'svm', 'forest', 'network']
     """
     forest = {"n_estimators": 100, "min_samples_leaf": 3, "random_state": random_state}
+    has_kernel = n_sequences <= KERNEL_LIMIT
     if task == "regression":
         from esmlearn.neural_network import MLPRegressor
 
@@ -143,11 +165,13 @@ def default_models(task: str, *, regions: Any = None, random_state: int = 0) -> 
         sgd = SGDRegressor(
             loss="huber", epsilon=1.0, alpha=1e-2, average=True, random_state=random_state
         )
+        svm = SVR() if has_kernel else LinearSVR(C=1e-3, random_state=random_state)
         return {
             "dummy": DummyRegressor(),
             "logistic": RegionLogisticRegression(C=0.01, regions=regions),
             "sgd": TransformedTargetRegressor(sgd, transformer=StandardScaler()),
             "ridge": Ridge(alpha=300.0),
+            "svm": TransformedTargetRegressor(svm, transformer=StandardScaler()),
             "forest": RandomForestRegressor(max_features=0.1, **forest),
             "network": MLPRegressor(random_state=random_state),
         }
@@ -158,6 +182,7 @@ def default_models(task: str, *, regions: Any = None, random_state: int = 0) -> 
         "logistic": LogisticRegression(C=0.01, max_iter=500),
         "sgd": SGDClassifier(loss="log_loss", alpha=1e-2, random_state=random_state),
         "ridge": RidgeClassifier(alpha=300.0),
+        "svm": SVC() if has_kernel else LinearSVC(C=1e-3, random_state=random_state),
         "forest": RandomForestClassifier(max_features="sqrt", **forest),
         "network": MLPClassifier(random_state=random_state),
     }
@@ -247,19 +272,21 @@ def takes_validation(model: Any) -> bool:
     return hasattr(model, "early_stopping") and hasattr(model, "hidden_layer_sizes")
 
 
-def make_factory(parameters: dict[str, Any], data: StudyData, embedder: Any) -> PipelineFactory:
+def make_factory(
+    parameters: dict[str, Any], data: StudyData, embedder: Any, metric: Metric
+) -> PipelineFactory:
     """Return the pipelines of a study with these parameters whose data are prepared."""
-    from esmlearn.metrics import make_region_scorer
     from esmlearn.model_selection import CDHitGroupSplitter, CDHitShuffleSplit
 
     seed = parameters["random_state"]
     homology = {name: parameters[name] for name in ("identity", "coverage")}
     homology["random_state"] = seed
     regions = None if data.regions is None else clone(data.regions)
+    known = default_models(data.task, regions=regions, n_sequences=len(data.y), random_state=seed)
     models = parameters["models"]
     if not isinstance(models, dict):
-        known = default_models(data.task, regions=regions, random_state=seed)
         models = known if models == "all" else {name: known[name] for name in models}
+    models = {"dummy": known["dummy"], **models}
     numbers, categories = kinds_of(data.features)
     if numbers or categories:
         models = {**models, COVARIATES: _on_covariates(data.task)}
@@ -274,11 +301,7 @@ def make_factory(parameters: dict[str, Any], data: StudyData, embedder: Any) -> 
             "resample__sampler": [None, *parameters["resamplers"]],
             "resample__level": list(parameters["levels"]),
         },
-        scoring=(
-            "f1_macro"
-            if data.regions is None
-            else make_region_scorer("balanced_mae", regions=data.regions)
-        ),
+        scoring=StudyScorer(metric, data),
         random_state=seed,
         numbers=numbers,
         categories=categories,

@@ -1,14 +1,15 @@
 """Conclusion of a study: a winner only where the folds carry one."""
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from esmlearn.exceptions import DataError
 from esmlearn.study._candidates import COMPLEXITY, COVARIATES, YARDSTICKS, Candidate
-from esmlearn.study._data import StudyData
-from esmlearn.study._metrics import Metric, metrics_of
+from esmlearn.study._metrics import Metric, Predicted
 from esmlearn.study._statistics import bootstrap_components, compare, holm
 
 #: Two-sided level at which a difference counts.
@@ -26,15 +27,17 @@ class Conclusion:
     top : Candidate
         The best mean over the folds.
     chosen : Candidate
-        What is kept: `top` where it stands out, else the simplest of `leaders` within one standard
-        error of it.
+        What is kept: the one that was asked for; otherwise `top` where it stands out, else the
+        simplest of `leaders` within one standard error of it.
+    asked_for : bool
+        Whether `chosen` is kept because it was asked for.
     leaders : list of Candidate
         All that cannot be told from `top`.
     named : bool
         Whether `top` stands out from every other model.
-    useful : bool or None
+    useful : bool
         Whether `chosen` beats knowing nothing of the protein: the dummy, and its own predictions
-        assigned at random to the proteins of each fold; None if there was no dummy to compare with.
+        assigned at random to the proteins of each fold.
     adds_to_covariates : bool or None
         Whether `chosen` is better than the model that sees the covariates alone; None if there are
         none.
@@ -51,9 +54,10 @@ class Conclusion:
     metric: Metric
     top: Candidate
     chosen: Candidate
+    asked_for: bool
     leaders: list[Candidate]
     named: bool
-    useful: bool | None
+    useful: bool
     adds_to_covariates: bool | None
     against_top: pd.DataFrame
     against_none: pd.DataFrame
@@ -63,10 +67,11 @@ class Conclusion:
 def conclude(
     results: pd.DataFrame,
     candidates: list[Candidate],
-    data: StudyData,
-    predictions: dict[str, np.ndarray],
+    metric: Metric,
+    predicted: Callable[[str], Predicted],
     fold: np.ndarray,
     *,
+    keep: str | None = None,
     random_state: int = 0,
 ) -> Conclusion:
     """Draw the conclusion of a study.
@@ -77,12 +82,14 @@ def conclude(
         One row per fold and candidate.
     candidates : list of Candidate
         What competed.
-    data : StudyData
-        What was studied.
-    predictions : dict of str to ndarray
-        Out-of-fold predictions by candidate.
+    metric : Metric
+        What decides.
+    predicted : callable
+        Returns the out-of-fold predictions of a candidate, by its name.
     fold : ndarray of int of shape (n_sequences,)
         Test fold of each protein.
+    keep : str, default=None
+        Name of the candidate that is kept, whatever the folds say.
     random_state : int, default=0
         Seed of the bootstrap.
 
@@ -90,9 +97,14 @@ def conclude(
     -------
     conclusion : Conclusion
         Conclusion from the folds.
+
+    Raises
+    ------
+    DataError
+        If no candidate has a value of the deciding metric on at least two folds.
     """
-    metric = metrics_of(data.task)[0]
     named = {candidate.name: candidate for candidate in candidates}
+    results = _decidable(results, metric)
     means = results.groupby("candidate", sort=False)[metric.column].mean()
     means = means if metric.larger_is_better else -means
     top = named[str(means.idxmax())]
@@ -103,19 +115,40 @@ def conclude(
         leaders.insert(0, top)
     stands_out = {leader.model for leader in leaders} == {top.model}
     chosen = top if stands_out else _simplest(leaders, top, results, metric)
-    prediction = predictions[chosen.name]
+    chosen = chosen if keep is None else named[keep]
+    prediction = predicted(chosen.name)
     return Conclusion(
         metric=metric,
         top=top,
         chosen=chosen,
+        asked_for=keep is not None,
         leaders=leaders,
         named=stands_out,
-        useful=_useful(results, chosen, metric, shuffled_metric(data, prediction, fold)),
+        useful=_useful(results, chosen, metric, shuffled_metric(metric, prediction, fold)),
         adds_to_covariates=_beats(results, chosen, COVARIATES, metric),
         against_top=against_top,
         against_none=_against_none(results, candidates, metric),
-        interval=interval_of(data, prediction, fold, random_state=random_state),
+        interval=interval_of(metric, prediction, fold, random_state=random_state),
     )
+
+
+def _decidable(results: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """Return the rows by which the metric decides.
+
+    Folds on which it is undefined for every candidate drop out, and then candidates that lack a
+    value: probabilities, say.
+    """
+    table = results.pivot(index="fold", columns="candidate", values=metric.column)
+    folds = table.dropna(how="all")
+    complete = folds.columns[folds.notna().all()]
+    if len(folds) < 2 or complete.empty:
+        raise DataError(
+            f"{metric.title} is undefined for every candidate, or on all folds but one; expected "
+            "a metric that has a value for some candidate on two folds at least. Metrics of "
+            "probabilities need models that give them, and all classes in every fold. Choose "
+            "another metric."
+        )
+    return results[results["fold"].isin(folds.index) & results["candidate"].isin(complete)]
 
 
 def _simplest(
@@ -152,7 +185,8 @@ def _against_none(
 ) -> pd.DataFrame:
     """Compare every resampled candidate with its own model without resampling."""
     parts = []
-    for model in dict.fromkeys(c.model for c in candidates):
+    known = set(results["candidate"])
+    for model in dict.fromkeys(c.model for c in candidates if c.model in known):
         resampled = [c.name for c in candidates if c.model == model and c.resampler != "none"]
         rows = results[results["candidate"].isin(resampled)]
         if len(rows):
@@ -168,8 +202,8 @@ def _against_none(
 
 def _useful(
     results: pd.DataFrame, chosen: Candidate, metric: Metric, shuffled: dict[int, float]
-) -> bool | None:
-    """Return whether a candidate is significantly better than ignorance; None without a dummy.
+) -> bool:
+    """Return whether a candidate is significantly better than ignorance.
 
     The dummy alone is no yardstick: moving every prediction towards what is rare beats it in a
     metric that balances regions, without knowing anything of a protein.
@@ -179,13 +213,13 @@ def _useful(
     own = results[results["candidate"] == chosen.name]
     by_chance = own.assign(**{metric.column: own["fold"].map(shuffled)})
     beats = _beats(results, chosen, "dummy", metric)
-    return beats and _is_better(own, by_chance, metric)
+    return bool(beats) and _is_better(own, by_chance, metric)
 
 
 def _beats(results: pd.DataFrame, chosen: Candidate, yardstick: str, metric: Metric) -> bool | None:
     """Return whether a candidate is significantly better than a yardstick; None without one."""
     other = results[results["candidate"] == yardstick]
-    if other.empty:
+    if other.empty or chosen.name not in set(results["candidate"]):
         return None
     if chosen.model == yardstick:
         return False
@@ -197,56 +231,50 @@ def _is_better(own: pd.DataFrame, other: pd.DataFrame, metric: Metric) -> bool:
     return bool(found["better"] and found["p"] < ALPHA)
 
 
-def shuffled_metric(data: StudyData, prediction: np.ndarray, fold: np.ndarray) -> dict[int, float]:
+def shuffled_metric(
+    metric: Metric, predicted: Predicted, fold: np.ndarray, *, n_draws: int = 100
+) -> dict[int, float]:
     """Return what the deciding metric is on average if predictions are shuffled in each fold.
 
     Parameters
     ----------
-    data : StudyData
-        What was studied.
-    prediction : ndarray of shape (n_sequences,)
-        Out-of-fold predictions.
+    metric : Metric
+        The deciding metric.
+    predicted : Predicted
+        Out-of-fold predictions of the study.
     fold : ndarray of int of shape (n_sequences,)
         Test fold of each protein.
+    n_draws : int, default=100
+        Orders of the predictions of a fold that are drawn.
 
     Returns
     -------
     metric : dict of int to float
-        The expectation over all orders of the predictions of a fold, by fold.
+        The mean over the orders, by fold.
     """
-    expected = _shuffled_error if data.regions else _shuffled_f1
-    return {k: expected(data, prediction, fold == k) for k in np.unique(fold).tolist()}
-
-
-def _shuffled_error(data: StudyData, prediction: np.ndarray, rows: np.ndarray) -> float:
-    assert data.regions is not None
-    y, values = data.y[rows].astype(float), np.sort(prediction[rows].astype(float))
-    # Sums over the predictions below and above each target, without a table of all pairs.
-    below = np.searchsorted(values, y)
-    sums = np.r_[0.0, np.cumsum(values)]
-    errors = (y * (2 * below - len(y)) + sums[-1] - 2 * sums[below]) / len(y)
-    region = data.regions.region(y)
-    return float(np.mean([errors[region == r].mean() for r in np.unique(region)]))
-
-
-def _shuffled_f1(data: StudyData, prediction: np.ndarray, rows: np.ndarray) -> float:
-    y, values = data.y[rows].astype(str), prediction[rows].astype(str)
-    classes, true = np.unique(y, return_counts=True)
-    called = np.array([np.sum(values == c) for c in classes])
-    return float(np.mean(2 * true * called / len(y) / (true + called)))
+    rng = np.random.default_rng(0)
+    shuffled = {}
+    for k in np.unique(fold).tolist():
+        rows = np.flatnonzero(fold == k)
+        draws = [
+            metric.value(predicted.take(rows, predictions=rng.permutation(rows)))
+            for _ in range(n_draws)
+        ]
+        shuffled[k] = float(np.mean(draws))
+    return shuffled
 
 
 def interval_of(
-    data: StudyData, prediction: np.ndarray, fold: np.ndarray, *, random_state: int = 0
+    metric: Metric, predicted: Predicted, fold: np.ndarray, *, random_state: int = 0
 ) -> tuple[float, float]:
     """Return the bootstrap interval over homology components of the deciding metric.
 
     Parameters
     ----------
-    data : StudyData
-        What was studied.
-    prediction : ndarray of shape (n_sequences,)
-        Out-of-fold predictions.
+    metric : Metric
+        The deciding metric.
+    predicted : Predicted
+        Out-of-fold predictions of the study.
     fold : ndarray of int of shape (n_sequences,)
         Test fold of each protein.
     random_state : int, default=0
@@ -257,52 +285,18 @@ def interval_of(
     low, high : float
         95 % interval of the mean over folds.
     """
-    of_rows = _balanced_error if data.regions else _macro_f1
     parts = [np.flatnonzero(fold == k) for k in np.unique(fold)]
-    statistics = [of_rows(data, prediction, rows) for rows in parts]
 
     def mean_over_folds(weights: np.ndarray) -> np.ndarray:
-        values = [of(weights[:, rows]) for of, rows in zip(statistics, parts, strict=True)]
-        return _mean_of_known(np.stack(values, axis=1))
+        return np.array([mean_of_draw(row.astype(int)) for row in weights])
 
-    return bootstrap_components(mean_over_folds, data.components, random_state=random_state)
+    def mean_of_draw(count: np.ndarray) -> float:
+        # A draw may hold no protein of a fold.
+        drawn = [rows for part in parts if len(rows := np.repeat(part, count[part]))]
+        values = np.array([metric.value(predicted.take(rows)) for rows in drawn])
+        return float(values[~np.isnan(values)].mean()) if not np.isnan(values).all() else np.nan
 
-
-def _mean_of_known(values: np.ndarray) -> np.ndarray:
-    """Return the mean of each row, NaN left out; a draw may hold no protein of a region or fold."""
-    known = ~np.isnan(values)
-    with np.errstate(invalid="ignore"):
-        return np.where(known, values, 0.0).sum(axis=1) / known.sum(axis=1)
-
-
-def _balanced_error(data: StudyData, prediction: np.ndarray, rows: np.ndarray) -> Any:
-    """Return the balanced mean absolute error of some rows as a function of their weights."""
-    assert data.regions is not None
-    y = data.y[rows].astype(float)
-    inside = np.eye(data.regions.n_regions_)[data.regions.region(y)]
-    errors = inside * np.abs(y - prediction[rows].astype(float))[:, None]
-
-    def statistic(weights: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore"):
-            return _mean_of_known((weights @ errors) / (weights @ inside))
-
-    return statistic
-
-
-def _macro_f1(data: StudyData, prediction: np.ndarray, rows: np.ndarray) -> Any:
-    """Return the macro F1 of some rows as a function of their weights."""
-    classes = np.asarray(data.classes)
-    n = len(classes)
-    true, predicted = (np.searchsorted(classes, y[rows].astype(str)) for y in (data.y, prediction))
-
-    def statistic(weights: np.ndarray) -> np.ndarray:
-        values = np.full((len(weights), n), np.nan)
-        for value, row in zip(values, weights, strict=True):
-            # A confusion matrix by counting: scikit-learn's would look at the names in each draw.
-            matrix = np.bincount(true * n + predicted, row, n * n).reshape(n, n)
-            total = matrix.sum(axis=0) + matrix.sum(axis=1)
-            present = matrix.sum(axis=1) > 0
-            value[present] = 2 * np.diag(matrix)[present] / total[present]
-        return _mean_of_known(values)
-
-    return statistic
+    components = predicted.data.components
+    with warnings.catch_warnings():  # of what is undefined in single draws
+        warnings.simplefilter("ignore")
+        return bootstrap_components(mean_over_folds, components, random_state=random_state)

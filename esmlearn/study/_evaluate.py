@@ -15,12 +15,12 @@ from tqdm import tqdm
 from esmlearn.exceptions import CacheError, TrainingInterruptedWarning
 from esmlearn.study._candidates import Candidate, PipelineFactory
 from esmlearn.study._data import StudyData
-from esmlearn.study._metrics import classification_metrics, regression_metrics
+from esmlearn.study._metrics import Predicted, class_scores, measure
 from esmlearn.study._settings import WorkFolder
 from esmlearn.utils._parallel import iterate_results
 from esmlearn.utils._paths import file_name
 
-_COST = {"network": 9, "forest": 8, "logistic": 5, "ridge": 1, "dummy": 0}
+_COST = {"network": 9, "forest": 8, "logistic": 5, "svm": 5, "ridge": 1, "dummy": 0}
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,8 @@ def evaluate(task: Task, data: StudyData, factory: PipelineFactory, store: WorkF
             pipeline = factory(task.candidate).fit(train, y[task.train])
         test = _safe_indexing(X, task.test)
         prediction = pipeline.predict(test)
-        scores = None if data.classes is None else _scores(pipeline, test, data)
-    if data.regions is not None:
-        metrics, table = regression_metrics(y[task.test], prediction, data.regions)
-    else:
-        assert data.classes is not None
-        assert data.rare is not None
-        metrics, table = classification_metrics(
-            y[task.test], prediction, scores, data.classes, data.rare
-        )
+        scores = class_scores(pipeline, test, data)
+    metrics, table = measure(Predicted(y[task.test], prediction, scores, data))
     store.write(
         task.name,
         {
@@ -153,21 +146,6 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
-
-
-def _scores(pipeline: Any, X: np.ndarray, data: StudyData) -> np.ndarray | None:
-    """Return a column of scores per class of the study; a class never trained on scores lowest."""
-    method = next((m for m in ("predict_proba", "decision_function") if hasattr(pipeline, m)), None)
-    if method is None:
-        return None
-    scores = np.asarray(getattr(pipeline, method)(X), dtype=float)
-    if scores.ndim == 1:
-        scores = np.column_stack([-scores, scores])
-    assert data.classes is not None
-    lowest = 0.0 if method == "predict_proba" else scores.min() - 1.0
-    full = np.full((len(X), len(data.classes)), lowest)
-    full[:, np.searchsorted(data.classes, pipeline.classes_)] = scores
-    return full
 
 
 def _training(pipeline: Any) -> dict[str, Any]:

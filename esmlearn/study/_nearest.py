@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from esmlearn.clustering import HomologyGraph
 from esmlearn.study._data import Folds, StudyData
-from esmlearn.study._metrics import classification_metrics, regression_metrics
+from esmlearn.study._metrics import Metric, Predicted, measure
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,10 @@ def copy_nearest(data: StudyData, nearest: NearestInTraining, folds: Folds) -> n
 
 
 def measure_nearest(
-    data: StudyData, nearest: dict[str, NearestInTraining], splits: dict[str, Folds]
+    data: StudyData,
+    nearest: dict[str, NearestInTraining],
+    splits: dict[str, Folds],
+    metric: Metric,
 ) -> pd.DataFrame:
     """Measure what copying the nearest protein gives, on each kind of folds.
 
@@ -105,6 +108,8 @@ def measure_nearest(
         By kind of folds.
     splits : dict of str to list of (train, test)
         The folds.
+    metric : Metric
+        The one that decides, measured beside those of every study.
 
     Returns
     -------
@@ -116,13 +121,8 @@ def measure_nearest(
     for split, found in nearest.items():
         predicted = copy_nearest(data, found, splits[split])
         for fold, (_, test) in enumerate(splits[split]):
-            y, y_pred = data.y[test], predicted[test]
-            if data.regions is not None:
-                metrics, _ = regression_metrics(y, y_pred, data.regions)
-            else:
-                assert data.classes is not None
-                assert data.rare is not None
-                metrics, _ = classification_metrics(y, y_pred, None, data.classes, data.rare)
+            copied = Predicted(data.y[test], predicted[test], None, data)
+            metrics = {**measure(copied)[0], metric.column: metric.value(copied)}
             share = float(np.mean(found.row[test] >= 0))
             lines.append({"split": split, "fold": fold, "share": share, **metrics})
     return pd.DataFrame(lines)

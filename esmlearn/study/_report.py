@@ -4,12 +4,15 @@ import re
 from importlib import resources
 from typing import Any
 
+import numpy as np
+
 from esmlearn.plotting import region_names
+from esmlearn.study._candidates import KERNEL_LIMIT
 from esmlearn.study._figures import Figure
-from esmlearn.study._metrics import metrics_of
 from esmlearn.study._reliability import identity_name
 from esmlearn.study._result import StudyResult
 from esmlearn.study._wording import (
+    choice,
     headline,
     label,
     lower,
@@ -65,20 +68,20 @@ def escape_markdown(value: Any) -> Any:
 
 def _context(result: StudyResult, about: dict[str, Any]) -> dict[str, Any]:
     conclusion, data = result.conclusion, result.data
-    metrics = metrics_of(data.task)
     return {
         "result": result,
         "data": data,
         "about": about,
         "conclusion": conclusion,
-        "metrics": metrics,
+        "metrics": result.metrics,
+        "choice": choice(result),
         "means": result.means,
         "parameters": result.parameters,
         "unit": result.unit or "",
         "headline": headline(result),
         "models": _model_rows(result),
         "optimism": optimism(result),
-        "optimism_metrics": optimism_metrics(data.task),
+        "optimism_metrics": optimism_metrics(result),
         "random_rows": _random_rows(result),
         "resampling": _resampling_rows(result),
         "recall": _recall_table(result),
@@ -86,6 +89,7 @@ def _context(result: StudyResult, about: dict[str, Any]) -> dict[str, Any]:
         "coverage": result.reliability.coverage.to_dict("records"),
         "identity_name": identity_name,
         "recall_columns": [c for c in result.candidates if c.model == conclusion.top.model],
+        "kernel_limit": KERNEL_LIMIT,
         "warning": about["source"].get("warning"),
         "seconds": sum(result.timings.values()),
     }
@@ -99,7 +103,8 @@ def _model_rows(result: StudyResult) -> list[dict[str, Any]]:
     for model in dict.fromkeys(c.model for c in result.candidates):
         own = [c.name for c in result.candidates if c.model == model]
         means = result.means.loc[own, metric.column]
-        shown = [model, str(means.idxmax() if metric.larger_is_better else means.idxmin())]
+        order = (means if metric.larger_is_better else -means).fillna(-np.inf)
+        shown = [model, str(order.idxmax())]
         if conclusion.chosen.model == model:
             shown.append(conclusion.chosen.name)
         rows += [
@@ -117,7 +122,7 @@ def _model_rows(result: StudyResult) -> list[dict[str, Any]]:
 
 def _random_rows(result: StudyResult) -> list[dict[str, Any]]:
     """Return what random folds say of each model, beside homology folds."""
-    shown = [metric.column for metric in optimism_metrics(result.data.task)]
+    shown = [metric.column for metric in optimism_metrics(result)]
     if result.random_means.empty:
         return []
     nearest = result.nearest_results.groupby("split").mean(numeric_only=True)

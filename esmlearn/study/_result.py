@@ -10,6 +10,7 @@ import pandas as pd
 from esmlearn.study._candidates import Candidate
 from esmlearn.study._conclusion import Conclusion
 from esmlearn.study._data import StudyData
+from esmlearn.study._metrics import Metric, metrics_of
 from esmlearn.study._reliability import Reliability
 
 
@@ -88,6 +89,12 @@ class StudyResult:
     def unit(self) -> str | None:
         """Unit of the target."""
         return self.parameters["unit"]
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Metrics of the study, the one that decides first."""
+        decides = self.conclusion.metric
+        return [decides, *(m for m in metrics_of(self.data.task) if m.column != decides.column)]
 
     @property
     def by_name(self) -> dict[str, Candidate]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from esmlearn.study._candidates import (
 from esmlearn.study._conclusion import Conclusion, conclude
 from esmlearn.study._data import Splits, audit_folds, make_folds, prepare
 from esmlearn.study._evaluate import Task, evaluate_all, interruptible, one_thread
+from esmlearn.study._metrics import Metric, find_metric
 from esmlearn.study._nearest import NearestInTraining, measure_nearest
 from esmlearn.study._reliability import (
     OutOfFold,
@@ -38,7 +40,7 @@ from esmlearn.study._reliability import (
 )
 from esmlearn.study._result import StudyResult
 from esmlearn.study._settings import WorkFolder, key_of_result, settings_of_study
-from esmlearn.study._tables import join_predictions, join_scores, tabulate, tabulate_folds
+from esmlearn.study._tables import join_predicted, join_predictions, tabulate, tabulate_folds
 from esmlearn.utils._progress import progress_bar
 
 _log = logging.getLogger(__name__)
@@ -59,7 +61,8 @@ class Study(BaseEstimator):
     task : {"auto", "regression", "classification"}, default="auto"
         What the target is, see `esmlearn.io.read_proteins`.
     models : "all", list of str or dict of str to estimator, default="all"
-        Names out of `default_models`, or estimators of your own that take scaled embeddings.
+        Names out of `default_models`, or estimators of your own that take scaled embeddings. A
+        dummy, which ignores the protein, always stands beside them.
     resamplers : tuple of str, default=("random", "smote", "adasyn")
         Over-samplers of `esmlearn.over_sampling.RegionOverSampler`.
     levels : tuple of int, default=(100, 200, 300)
@@ -87,6 +90,15 @@ class Study(BaseEstimator):
         Columns of the table given to `fit` that are used beside the sequence, such as growth
         temperature or organism: numbers where all cells are, else categories. A row
         ``covariates``, a model on them alone, then stands beside the candidates.
+    metric : str or None, default=None
+        What decides between the candidates: a metric of the study (``balanced_mae``, ``mae``,
+        ``mse``, ``r2``, ``spearman``, ``sera``, ``recall_rare``; for classes ``macro_f1``,
+        ``balanced_accuracy``, ``accuracy``, ``roc_auc``, ``ece``, ``recall_rare``), or the name of
+        a scorer of scikit-learn. None takes the first: rare ranges and classes count as much as
+        common ones.
+    keep : str or None, default=None
+        Name of the candidate to keep, such as ``"ridge"`` or ``"network-smote-200"``, whatever the
+        folds say; None lets them decide.
     random_split : bool, default=True
         Also test on random folds, to show how optimistic they are.
     name : str, default="target"
@@ -162,6 +174,8 @@ class Study(BaseEstimator):
         "tuned": ["boolean"],
         "n_inner_splits": [Interval(Integral, 2, None, closed="left")],
         "features": [list, tuple, None],
+        "metric": [str, None],
+        "keep": [str, None],
         "random_split": ["boolean"],
         "name": [str],
         "unit": [str, None],
@@ -188,6 +202,8 @@ class Study(BaseEstimator):
         tuned: bool = False,
         n_inner_splits: int = 3,
         features: list[str] | None = None,
+        metric: str | None = None,
+        keep: str | None = None,
         random_split: bool = True,
         name: str = "target",
         unit: str | None = None,
@@ -210,6 +226,8 @@ class Study(BaseEstimator):
         self.tuned = tuned
         self.n_inner_splits = n_inner_splits
         self.features = features
+        self.metric = metric
+        self.keep = keep
         self.random_split = random_split
         self.name = name
         self.unit = unit
@@ -244,7 +262,9 @@ class Study(BaseEstimator):
             If there are fewer homology components than folds.
         """
         self._validate_params()
-        check_candidates(self.models, self.resamplers, self.levels)
+        check_candidates(
+            self.models, self.resamplers, self.levels, tuned=self.tuned, keep=self.keep
+        )
         self.timings_: dict[str, float] = {}
         embedder = self._make_embedder()
         with self._step("validate, remove redundancy, build the homology graph"):
@@ -261,15 +281,16 @@ class Study(BaseEstimator):
                 identity=self.identity,
                 coverage=self.coverage,
             )
+        metric = find_metric(self.metric, self.data_)
         with self._step("assign homology folds and audit them"):
             splits = self._make_folds(graph)
         with self._step("embed"):
             self.fingerprint_ = embedder.fingerprint()
             self.embedding_ = embedder.fit_transform(self.data_.sequences)
             self.embedding_report_ = dict(embedder.report_)
-        factory = make_factory(self.get_params(deep=False), self.data_, embedder)
+        factory = make_factory(self.get_params(deep=False), self.data_, embedder, metric)
         with tempfile.TemporaryDirectory() as temporary:
-            self._compete(splits, factory, WorkFolder(self.work or temporary), graph)
+            self._compete(splits, factory, WorkFolder(self.work or temporary), graph, metric)
         return self
 
     # Preparation ---------------------------------------------------------------------------------
@@ -307,7 +328,12 @@ class Study(BaseEstimator):
     # Competition ---------------------------------------------------------------------------------
 
     def _compete(
-        self, splits: Splits, factory: PipelineFactory, store: WorkFolder, graph: HomologyGraph
+        self,
+        splits: Splits,
+        factory: PipelineFactory,
+        store: WorkFolder,
+        graph: HomologyGraph,
+        metric: Metric,
     ) -> None:
         """Fit every candidate on every fold, conclude, and fit the chosen one on everything."""
         candidates = list_candidates(
@@ -316,14 +342,15 @@ class Study(BaseEstimator):
         self.candidates_ = candidates
         with self._step("fit every candidate on every homology fold"):
             self.fold_results_ = self._evaluate("homology", candidates, splits, factory, store)
-            self.results_, self.regions_ = tabulate(self.fold_results_)
+            self.results_, self.regions_ = tabulate(self.fold_results_, self.data_, metric)
             self.predictions_ = join_predictions(self.fold_results_, self.data_)
             self.conclusion_: Conclusion = conclude(
                 self.results_,
                 candidates,
-                self.data_,
-                self.predictions_,
+                metric,
+                partial(join_predicted, self.fold_results_, self.data_),
                 self.folds_["fold"].to_numpy(),
+                keep=self.keep,
                 random_state=self.random_state,
             )
         self.random_results_ = pd.DataFrame()
@@ -334,7 +361,7 @@ class Study(BaseEstimator):
                 extra = {self.conclusion_.chosen, self.conclusion_.top} - set(chosen)
                 chosen += sorted(extra, key=lambda c: c.name)
                 found["random"] = self._evaluate("random", chosen, splits, factory, store)
-                self.random_results_, _ = tabulate(found["random"])
+                self.random_results_, _ = tabulate(found["random"], self.data_, metric)
         with self._step("fit the chosen candidate on everything"), one_thread(), interruptible():
             self.best_model_ = factory(self.conclusion_.chosen).fit(self.data_.inputs, self.data_.y)
         with self._step("measure how far it can be trusted"):
@@ -345,22 +372,16 @@ class Study(BaseEstimator):
     ) -> Reliability:
         """Return how far the chosen candidate can be trusted, by its results on all folds."""
         data, name = self.data_, self.conclusion_.chosen.name
-        own = {
-            kind: [one for one in results if one["candidate"] == name]
-            for kind, results in found.items()
-        }
         nearest = {
             kind: NearestInTraining.find(graph, data.sequences, splits[kind], self.coverage)
             for kind in found
         }
-        self.nearest_results_ = measure_nearest(data, nearest, splits)
+        metric = self.conclusion_.metric
+        self.nearest_results_ = measure_nearest(data, nearest, splits, metric)
         predictions = {
-            kind: OutOfFold(
-                join_predictions(results, data)[name],
-                join_scores(results, data),
-                nearest[kind].identity,
-            )
-            for kind, results in own.items()
+            kind: OutOfFold(predicted.y_pred, predicted.scores, nearest[kind].identity)
+            for kind, results in found.items()
+            for predicted in [join_predicted(results, data, name)]
         }
         return measure_reliability(
             data, splits, predictions, self.best_model_, identity=self.identity

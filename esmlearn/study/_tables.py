@@ -6,10 +6,16 @@ import numpy as np
 import pandas as pd
 
 from esmlearn.study._data import StudyData
+from esmlearn.study._metrics import Metric, Predicted
 
 
-def tabulate(fold_results: list[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return results (a row per fold and candidate) and regions (also per region)."""
+def tabulate(
+    fold_results: list[dict[str, Any]], data: StudyData, metric: Metric
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return results (a row per fold and candidate) and regions (also per region).
+
+    The results have every metric of the study, and the one that decides.
+    """
     keys = ["split", "fold", "candidate", "model", "resampler", "level", "n_train", "n_test"]
     rows = [{**{k: one[k] for k in keys}, **one["metrics"]} for one in fold_results]
     regions = [
@@ -17,7 +23,21 @@ def tabulate(fold_results: list[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataF
         for one in fold_results
         for region in one["regions"]
     ]
-    return pd.DataFrame(rows), pd.DataFrame(regions)
+    results = pd.DataFrame(rows)
+    if metric.column not in results:
+        results[metric.column] = [metric.value(predicted_of(one, data)) for one in fold_results]
+    return results, pd.DataFrame(regions)
+
+
+def predicted_of(fold_result: dict[str, Any], data: StudyData) -> Predicted:
+    """Return the predictions of a candidate on a fold."""
+    scores = fold_result["scores"]
+    return Predicted(
+        data.y[fold_result["test"]],
+        np.asarray(fold_result["prediction"], dtype=data.y.dtype),
+        None if scores is None else np.asarray(scores),
+        data,
+    )
 
 
 def join_predictions(fold_results: list[dict[str, Any]], data: StudyData) -> dict[str, np.ndarray]:
@@ -29,14 +49,17 @@ def join_predictions(fold_results: list[dict[str, Any]], data: StudyData) -> dic
     return joined
 
 
-def join_scores(fold_results: list[dict[str, Any]], data: StudyData) -> np.ndarray | None:
-    """Return the out-of-fold scores of classes of one candidate; None if it gives none."""
-    if data.classes is None or any(one["scores"] is None for one in fold_results):
-        return None
-    joined = np.empty((len(data.y), len(data.classes)))
-    for one in fold_results:
-        joined[one["test"]] = one["scores"]
-    return joined
+def join_predicted(
+    fold_results: list[dict[str, Any]], data: StudyData, candidate: str
+) -> Predicted:
+    """Return the out-of-fold predictions of one candidate, with scores if every fold has some."""
+    own = [one for one in fold_results if one["candidate"] == candidate]
+    scores = None
+    if all(one["scores"] is not None for one in own):
+        scores = np.empty((len(data.y), len(data.classes or [])))
+        for one in own:
+            scores[one["test"]] = one["scores"]
+    return Predicted(data.y, join_predictions(own, data)[candidate], scores, data)
 
 
 def tabulate_folds(

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from esmlearn.study._metrics import Metric, metrics_of
+from esmlearn.study._candidates import YARDSTICKS, Candidate
+from esmlearn.study._metrics import Metric
 from esmlearn.study._result import StudyResult
 
 _COMPARED = ("balanced_mae", "r2", "macro_f1", "accuracy")
@@ -15,7 +16,9 @@ def headline(result: StudyResult) -> str:
     """Return the answer in a few sentences; see `esmlearn.study.headline`."""
     conclusion = result.conclusion
     chosen, n, n_splits = conclusion.chosen, len(conclusion.leaders), result.parameters["n_splits"]
-    if len({candidate.model for candidate in result.candidates}) == 1:
+    if conclusion.asked_for:
+        first = f"Kept is {chosen.title}, as asked."
+    elif len({c.model for c in result.candidates}.difference(YARDSTICKS)) == 1:
         first = f"Only one model was tried, so none is called best. Kept is {chosen.title}."
     elif conclusion.named:
         first = f"{chosen.title[:1].upper()}{chosen.title[1:]} is the best of the models compared."
@@ -25,12 +28,8 @@ def headline(result: StudyResult) -> str:
             f"in these {n_splits} folds. Kept is {chosen.title}, the simplest within one "
             f"standard error of the best."
         )
-    last = {
-        True: "",
-        False: " It is not shown to be better than ignoring the protein altogether.",
-        None: " Whether it is better than ignoring the protein altogether was not tested: there "
-        "was no dummy among the models.",
-    }[conclusion.useful]
+    last = " It is not shown to be better than ignoring the protein altogether."
+    last = "" if conclusion.useful else last
     adds = {
         True: " The sequence adds to the covariates alone.",
         False: " The sequence is not shown to add anything to the covariates alone.",
@@ -46,19 +45,55 @@ def _how_good(result: StudyResult) -> str:
     tail = _tail(result, metric)
     value = f"{measured(means[conclusion.chosen.name], metric)}{tail}"
     low, high = (measured(bound, metric) for bound in conclusion.interval)
-    if result.data.regions is not None:
-        said, scale = f"its predictions miss by {value}", "balanced MAE, rare ranges"
-        same = "misses by"
+    said, same = f"its {lower(metric.title)} is {value}", "gives"
+    if metric.column == "balanced_mae":
+        said, same = f"its predictions miss by {value}", "misses by"
+        scale = "balanced MAE, rare ranges counting as much as common ones"
+    elif metric.column == "macro_f1":
+        scale = "1 is perfect, rare classes counting as much as common ones"
     else:
-        said, scale, same = f"its macro F1 is {value}", "1 is perfect, rare classes", "gives"
+        scale = "higher is better" if metric.larger_is_better else "lower is better"
     text = (
-        f"On protein families it has never seen, {said} ({scale} counting as much as common ones; "
+        f"On protein families it has never seen, {said} ({scale}; "
         f"95 % interval {low} to {high}{tail})."
     )
-    if conclusion.chosen.model == "dummy" or "dummy" not in means.index:
+    if conclusion.chosen.model == "dummy":
         return text
     dummy = f"{measured(means['dummy'], metric)}{tail}"
     return f"{text} Answering the same for every protein {same} {dummy}."
+
+
+def choice(result: StudyResult) -> str:
+    """Return why the kept candidate is kept, beside the best one and the plain form of each."""
+    conclusion, metric = result.conclusion, result.conclusion.metric
+    chosen, top = conclusion.chosen, conclusion.top
+    if conclusion.asked_for:
+        reason = "because it was asked for"
+    elif conclusion.named:
+        reason = "because it has the best mean and stands out from every other model"
+    elif chosen == top:
+        reason = (
+            "because it has the best mean, and no simpler candidate comes within one standard "
+            "error of it"
+        )
+    else:
+        reason = (
+            "because the folds do not tell it from the best, and it is the simplest within one "
+            "standard error of that"
+        )
+
+    def values(candidate: Candidate) -> str:
+        mean = result.means[metric.column]
+        text = f"{measured(mean[candidate.name], metric)}{_tail(result, metric)}"
+        if candidate.resampler == "none":
+            return text
+        plain = f"{measured(mean[candidate.model], metric)}{_tail(result, metric)}"
+        return f"{text}, and {plain} without over-sampling"
+
+    text = f"{metric.title} decides. {chosen.title[:1].upper()}{chosen.title[1:]} is kept {reason}"
+    if chosen == top:
+        return f"{text} ({values(chosen)})."
+    return f"{text}: {values(chosen)}. The best mean is that of {top.title}: {values(top)}."
 
 
 def optimism(result: StudyResult) -> str | None:
@@ -68,7 +103,7 @@ def optimism(result: StudyResult) -> str | None:
     chosen = result.conclusion.chosen.name
     random, homology = result.random_means.loc[chosen], result.means.loc[chosen]
     pairs, better = [], []
-    for metric in optimism_metrics(result.data.task):
+    for metric in optimism_metrics(result):
         one, other, tail = random[metric.column], homology[metric.column], _tail(result, metric)
         said, meant = f"{measured(one, metric)}{tail}", f"{measured(other, metric)}{tail}"
         pairs.append(f"{lower(metric.title)} {said} instead of {meant}")
@@ -83,9 +118,10 @@ def optimism(result: StudyResult) -> str | None:
     )
 
 
-def optimism_metrics(task: str) -> list[Metric]:
+def optimism_metrics(result: StudyResult) -> list[Metric]:
     """Return the metrics that homology and random folds are compared by."""
-    return [m for m in metrics_of(task) if m.column in _COMPARED]
+    decides = result.conclusion.metric
+    return [m for m in result.metrics if m.column in {*_COMPARED, decides.column}]
 
 
 def lower(title: str) -> str:

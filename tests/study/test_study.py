@@ -15,10 +15,11 @@ from esmlearn.exceptions import (
     TrainingInterruptedWarning,
 )
 from esmlearn.neural_network import MLPRegressor
-from esmlearn.study import Study, _evaluate, headline
+from esmlearn.study import Study, _evaluate, default_models, headline
 from esmlearn.study._candidates import Candidate, list_candidates
 from esmlearn.study._data import choose_regions, prepare
 from esmlearn.study._settings import WorkFolder
+from esmlearn.study._wording import choice
 from tests.study.conftest import small_classifier_study, small_study
 
 
@@ -94,7 +95,7 @@ def test_other_settings_never_share_fold_results(checkpoint, proteins, tmp_path)
     for seed in (0, 1):
         study = small_study(checkpoint, work=tmp_path, random_state=seed, **small)
         study.set_params(random_split=False).fit(*proteins)
-    assert len(list(tmp_path.iterdir())) == 2 * 3
+    assert len(list(tmp_path.glob("*-ridge-*"))) == 2 * 3
 
 
 def test_another_study_takes_over_what_it_has_in_common(checkpoint, proteins, tmp_path, fitted):
@@ -343,13 +344,48 @@ def test_one_model_alone_is_not_called_the_best(checkpoint, proteins):
     assert "is the best" not in text
 
 
-def test_without_a_dummy_no_verdict_is_given(checkpoint, proteins, fitted):
+def test_a_dummy_always_stands_beside_the_models(checkpoint, proteins):
     study = small_study(checkpoint, models=["ridge"], resamplers=(), random_split=False)
     study.fit(*proteins)
-    assert study.conclusion_.useful is None
-    assert "was not tested: there was no dummy among the models" in headline(study)
-    assert fitted.conclusion_.useful is not None
-    assert "was not tested" not in headline(fitted)
+    assert [c.name for c in study.candidates_] == ["dummy", "ridge"]
+    assert isinstance(study.conclusion_.useful, bool)
+    assert "Answering the same for every protein" in headline(study)
+
+
+def test_the_metric_that_was_asked_for_decides(checkpoint, proteins, tmp_path):
+    options = {"models": ["ridge", "svm"], "work": tmp_path, "n_jobs": 1}
+    study = small_study(checkpoint, metric="neg_max_error", **options).fit(*proteins)
+    means = study.results_.groupby("candidate")["neg_max_error"].mean()
+    assert study.conclusion_.top.name == means.idxmax()
+    assert (study.results_["neg_max_error"] < 0).sum() == len(study.results_)
+    assert "its neg_max_error is" in headline(study)
+    report = study.write(tmp_path / "out").read_text()
+    assert "neg_max_error decides." in report
+    before = set(tmp_path.glob("*.json"))
+    # Another metric is computed from the predictions that are kept.
+    other = small_study(checkpoint, metric="mae", **options).fit(*proteins)
+    assert set(tmp_path.glob("*.json")) == before
+    means = other.results_.groupby("candidate")["mae"].mean()
+    assert other.conclusion_.top.name == means.idxmin()
+
+
+def test_what_is_asked_for_is_kept(checkpoint, proteins):
+    study = small_study(checkpoint, models=["ridge"], keep="ridge-smote-100", n_jobs=1)
+    study.fit(*proteins)
+    assert study.conclusion_.chosen.name == "ridge-smote-100"
+    assert study.best_model_["resample"].sampler == "smote"
+    assert "Kept is ridge, smote +100\N{NO-BREAK SPACE}%, as asked." in headline(study)
+    assert "because it was asked for" in choice(study._result)
+    with pytest.raises(DataError, match="keep is 'forest'; expected a candidate: one of dummy, ri"):
+        small_study(checkpoint, models=["ridge"], keep="forest").fit(*proteins)
+
+
+def test_the_svm_has_a_kernel_up_to_ten_thousand_proteins():
+    few, many = (default_models("classification", n_sequences=n) for n in (10_000, 10_001))
+    assert (type(few["svm"]).__name__, type(many["svm"]).__name__) == ("SVC", "LinearSVC")
+    few, many = (default_models("regression", n_sequences=n) for n in (10_000, 10_001))
+    assert type(few["svm"].regressor).__name__ == "SVR"
+    assert type(many["svm"].regressor).__name__ == "LinearSVR"
 
 
 def test_conflicting_whole_numbers_are_merged_by_their_median(proteins):
