@@ -1,6 +1,7 @@
 """Variants of one protein: their mutations, and splits, audits and features made of them."""
 
 from esmlearn.variants._audit import VariantSplitAudit, audit_variant_split
+from esmlearn.variants._features import MutationOneHotEncoder, MutationPropertyEncoder
 from esmlearn.variants._mutations import (
     Mutation,
     apply_mutations,
@@ -12,6 +13,8 @@ from esmlearn.variants._splitter import VariantSplitter
 
 __all__ = [
     "Mutation",
+    "MutationOneHotEncoder",
+    "MutationPropertyEncoder",
     "VariantSplitAudit",
     "VariantSplitter",
     "apply_mutations",

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from esmlearn.exceptions import DataError
-from esmlearn.variants._mutations import Mutation, Mutations, read_variants
+from esmlearn.variants._mutations import Mutations, distinct_mutations, read_variants
 
 _BLOCK = 20_000_000  # pairs of variants whose distances are held at once: 0.3 GB
 _LISTED = 3  # distances, from the least, that the summary lists
@@ -127,7 +127,7 @@ def audit_variant_split(
     read, _ = read_variants(variants, wild_type, offset, name="variants")
     train_part = [read[row] for row in _rows(train, "train", len(read))]
     test_part = [read[row] for row in _rows(test, "test", len(read))]
-    train_mutations, test_mutations = _distinct(train_part), _distinct(test_part)
+    train_mutations, test_mutations = distinct_mutations(train_part), distinct_mutations(test_part)
     return VariantSplitAudit(
         n_train=len(train_part),
         n_test=len(test_part),
@@ -153,12 +153,6 @@ def _rows(rows: ArrayLike, name: str, n_rows: int) -> NDArray[np.intp]:
     if len(outside):
         raise DataError(f"{name} holds the row {outside[0]}; expected rows from 0 to {n_rows - 1}.")
     return given
-
-
-def _distinct(variants: list[Mutations]) -> list[Mutation]:
-    return sorted(
-        {m for mutations in variants for m in mutations}, key=lambda m: (m.position, m.residue)
-    )
 
 
 def _distances(test: list[Mutations], train: list[Mutations]) -> NDArray[np.intp]:

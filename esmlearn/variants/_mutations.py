@@ -232,6 +232,12 @@ def variant_name(mutations: Iterable[Mutation]) -> str:
     return ":".join(map(str, mutations)) or "WT"
 
 
+def distinct_mutations(variants: Iterable[Mutations]) -> list[Mutation]:
+    """Return the mutations of all variants in the order of their positions and residues."""
+    found = {mutation for mutations in variants for mutation in mutations}
+    return sorted(found, key=lambda m: (m.position, m.residue))
+
+
 def check_wild_type(wild_type: Any) -> str:
     """Return a wild type in upper case, which must have no gaps or stops."""
     if not isinstance(wild_type, str):
