@@ -131,7 +131,9 @@ class _MutationEncoder(TransformerMixin, BaseEstimator, ABC):
         ends = np.cumsum([0, *map(len, rows)])
         columns = np.array([column for row in rows for column, _ in row], dtype=np.intp)
         values = np.array([value for row in rows for _, value in row], dtype=np.float32)
-        return csr_array((values, columns, ends), shape=(len(rows), len(self._columns)))
+        features = csr_array((values, columns, ends), shape=(len(rows), len(self._columns)))
+        features.sum_duplicates()
+        return features
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the features.
@@ -180,7 +182,7 @@ class MutationOneHotEncoder(_MutationEncoder):
 
     See Also
     --------
-    MutationPropertyEncoder : Features of positions, which also tell of unseen residues.
+    MutationPropertyEncoder : Features that also tell of unseen residues.
 
     Examples
     --------
@@ -199,12 +201,13 @@ class MutationOneHotEncoder(_MutationEncoder):
 
 
 class MutationPropertyEncoder(_MutationEncoder):
-    """Encode variants by how mutations change the properties of the residue at each position.
+    """Encode variants by how mutations change the properties of residues.
 
-    Five columns for each position that is mutated in training hold the differences of the z-scales
-    [1]_ between mutant and wild type: lipophilicity (z1), size (z2), polarity (z3) and electronic
-    effects (z4, z5). Unlike those of :class:`MutationOneHotEncoder`, these features also tell of
-    residues that were not seen at a position.
+    The z-scales [1]_ tell a residue's lipophilicity (z1), size (z2), polarity (z3) and electronic
+    effects (z4, z5). Five columns hold the differences between mutant and wild type summed over
+    all mutations, and five more for each position that is mutated in training the differences
+    there. Unlike those of :class:`MutationOneHotEncoder`, these features also tell of residues that
+    were not seen at a position, and, if little, of positions that were not seen.
 
     Parameters
     ----------
@@ -236,10 +239,10 @@ class MutationPropertyEncoder(_MutationEncoder):
     >>> from esmlearn.variants import MutationPropertyEncoder
     >>> encoder = MutationPropertyEncoder(sparse_output=False).fit(["K2R"])
     >>> encoder.get_feature_names_out().tolist()
-    ['2_z1', '2_z2', '2_z3', '2_z4', '2_z5']
-    >>> encoder.transform(["K2R", "K2A"]).round(2)
-    array([[ 1.23,  1.61, -1.01,  0.5 , -0.48],
-           [-2.05, -3.21,  3.09, -1.63,  0.99]], dtype=float32)
+    ['z1', 'z2', 'z3', 'z4', 'z5', '2_z1', '2_z2', '2_z3', '2_z4', '2_z5']
+    >>> encoder.transform(["K2A", "K2A:A4G"])[:, [0, 5]].round(2)
+    array([[-2.05, -2.05],
+           [-0.24, -2.05]], dtype=float32)
     """
 
     def _values(self, mutation: Mutation) -> dict[str, float]:
@@ -249,5 +252,5 @@ class MutationPropertyEncoder(_MutationEncoder):
                 f"{mutation} replaces {mutation.wild_type_residue}, which is none of the 20 amino "
                 f"acids and has no z-scales; expected a known residue. Remove these variants."
             )
-        differences = (b - a for a, b in zip(own, new, strict=True))
-        return {f"{mutation.position}_z{i}": d for i, d in enumerate(differences, start=1)}
+        change = {f"z{i}": new[i - 1] - own[i - 1] for i in range(1, 6)}
+        return change | {f"{mutation.position}_{scale}": d for scale, d in change.items()}

@@ -39,14 +39,17 @@ def test_one_hot_counts_the_mutations_of_each_variant():
         assert row.sum() == len(mutations)
 
 
-def test_properties_are_differences_at_each_position():
+def test_properties_are_differences_in_all_and_at_each_position():
     encoder = MutationPropertyEncoder(sparse_output=False).fit(["K2R", "T3A"])
     names = encoder.get_feature_names_out().tolist()
-    assert names == [f"{i}_z{z}" for i in (2, 3) for z in range(1, 6)]
-    row, seen_elsewhere = encoder.transform(["K2W:T3A", "A4G:K2R"])
+    assert names == [f"{place}z{i}" for place in ("", "2_", "3_") for i in range(1, 6)]
+    seen, seen_in_part = encoder.transform(["K2W:T3A", "A4G:K2R"])
     z = {residue: np.array(values) for residue, values in _Z_SCALES.items()}
-    np.testing.assert_allclose(row, np.r_[z["W"] - z["K"], z["A"] - z["T"]], rtol=1e-6)
-    np.testing.assert_allclose(seen_elsewhere, np.r_[z["R"] - z["K"], np.zeros(5)], rtol=1e-6)
+    second, third = z["W"] - z["K"], z["A"] - z["T"]
+    np.testing.assert_allclose(seen, np.r_[second + third, second, third], rtol=1e-5)
+    second, fourth = z["R"] - z["K"], z["G"] - z["A"]
+    expected = np.r_[second + fourth, second, np.zeros(5)]
+    np.testing.assert_allclose(seen_in_part, expected, rtol=1e-5)
 
 
 def test_the_scales_are_as_published():
