@@ -58,6 +58,16 @@ def add_input(parser: argparse.ArgumentParser, *, target: bool) -> None:
     parser.add_argument("--sequence", default="sequence", metavar="COL", help="column of sequences")
     parser.add_argument("--id", default=None, metavar="COL", help="column of ids ('id' if there)")
     parser.add_argument(
+        "--separator",
+        type=_separator,
+        default=None,
+        metavar="SIGN",
+        help="separator of a text table, such as ';' or tab (default: by suffix and header)",
+    )
+    parser.add_argument(
+        "--sheet", default=None, metavar="NAME", help="sheet of an Excel workbook (default: first)"
+    )
+    parser.add_argument(
         "--fasta", default=None, metavar="FILE", help="FASTA file with the table's sequences, by id"
     )
     if target:
@@ -112,6 +122,11 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _separator(text: str) -> str:
+    """Parse a separator, which a shell hardly types if it is a tab."""
+    return "\t" if text in ("tab", "\\t") else text
+
+
 def share(text: str) -> float:
     """Parse a number between 0 and 1."""
     try:
@@ -161,6 +176,8 @@ def read_input(
         id=args.id,
         fasta=args.fasta,
         min_sequences=min_sequences,
+        separator=args.separator,
+        sheet=args.sheet,
         **options,
     )
     if proteins.task is not None and args.verbose >= 0:

@@ -108,7 +108,7 @@ def _proteins(args: argparse.Namespace) -> tuple[Iterable[tuple[str, str]], int,
     """Return ids and sequences, the number of distinct sequences, and other counts."""
     from esmlearn.embedding._fasta import read_records
 
-    if is_fasta(args.input):
+    if is_fasta(args.input) and args.separator is None and args.sheet is None:
         survey = survey_fasta(args.input)
         counts = {"n_proteins": survey.n_records, "n_stops": survey.n_stops}
         return read_records(args.input), survey.n_distinct, counts

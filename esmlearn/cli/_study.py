@@ -38,7 +38,9 @@ TOPT_EDGES = [30.0, 50.0, 65.0, 85.0]
 def add_commands(commands: Commands) -> None:
     """Add the command."""
     parser = new_command(commands, "study", "run the whole method on a table and write a report")
-    parser.add_argument("input", nargs="?", metavar="TABLE", help="CSV, TSV or parquet table")
+    parser.add_argument(
+        "input", nargs="?", metavar="TABLE", help="CSV, TSV, parquet or Excel table"
+    )
     parser.add_argument(
         "--demo",
         nargs="?",

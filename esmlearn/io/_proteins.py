@@ -1,5 +1,6 @@
 """Labelled proteins: a table, or FASTA and a table, checked before anything is computed."""
 
+import datetime
 import logging
 import os
 import re
@@ -99,13 +100,15 @@ def read_proteins(
     decimal: Decimal = ".",
     censored: Censored = "refuse",
     min_sequences: int = 1,
+    separator: str | None = None,
+    sheet: str | None = None,
 ) -> Proteins:
     r"""Read proteins, and their targets where asked, and check all of it.
 
     Parameters
     ----------
     path : path-like
-        A CSV, TSV or parquet table, or a FASTA file (then without `target`).
+        A CSV, TSV, parquet or Excel table, or a FASTA file (then without `target`).
     target : str or None, default=None
         Column of the value to predict; None reads none.
     sequence : str, default="sequence"
@@ -127,6 +130,10 @@ def read_proteins(
         bound, 60, for the value.
     min_sequences : int, default=1
         The least number of proteins.
+    separator : str or None, default=None
+        The separator of a text table; None goes by suffix and header.
+    sheet : str or None, default=None
+        Name of the sheet of an Excel workbook; None is the first.
 
     Returns
     -------
@@ -161,6 +168,11 @@ def read_proteins(
     (array([37.5, 41. , 60. ]), 'regression')
     """
     if is_fasta(path):
+        if separator is not None or sheet is not None:
+            raise DataError(
+                f"Got separator={separator!r} and sheet={sheet!r} for {path}, a FASTA file; "
+                "expected them for tables only."
+            )
         if target is not None:
             raise DataError(
                 f"{path} is a FASTA file and holds no column {target!r}; pass the table with the "
@@ -168,7 +180,7 @@ def read_proteins(
             )
         frame = read_fasta(path)
     else:
-        frame = read_table(path)
+        frame = read_table(path, separator=separator, sheet=sheet)
         if fasta is not None:
             frame = _join_fasta(frame, path, fasta, _id_column(frame, path, id, required=True))
             sequence = "sequence"
@@ -228,7 +240,15 @@ def _column(frame: pd.DataFrame, path: Any, name: str) -> pd.Series:
             f"{path} has no column {name!r}; it has {', '.join(map(repr, frame.columns))}. "
             f"Name the right one{remedy}."
         )
-    return frame[name]
+    column = frame[name]
+    dates = [row for row, cell in enumerate(column) if isinstance(cell, datetime.date)]
+    if dates:
+        raise DataError(
+            f"{path}: row {dates[0]} of {name!r} holds the date {column.iloc[dates[0]]} "
+            f"({len(dates)} such row(s)), which spreadsheets make of texts such as 1-2 or MAR1. "
+            "Format the column as text, and enter these cells again."
+        )
+    return column
 
 
 def _id_column(frame: pd.DataFrame, path: Any, name: str | None, *, required: bool) -> str | None:

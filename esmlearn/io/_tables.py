@@ -1,4 +1,4 @@
-"""Tables: CSV, TSV and parquet, read strictly and written whole."""
+"""Tables: CSV, TSV, parquet and Excel, read strictly; all but the last written, whole."""
 
 import csv
 import os
@@ -13,6 +13,7 @@ import pandas as pd
 
 from esmlearn.exceptions import DataError
 from esmlearn.io._compressed import COMPRESSED_SUFFIXES
+from esmlearn.io._excel import EXCEL_SUFFIXES, read_excel
 from esmlearn.io._files import check_file, open_text, write_text
 from esmlearn.utils._optional import import_optional
 from esmlearn.utils._paths import atomic_write
@@ -23,34 +24,42 @@ _PARQUET = {".parquet", ".pq"}
 _OTHER_SEPARATORS = ";\t,"  # where a header holds none of its suffix's
 
 
-def table_kind(path: str | os.PathLike[str], *, also: str = "") -> str:
+def table_kind(path: str | os.PathLike[str], *, read: bool = False) -> str:
     """Return the suffix that says the format, without ``.gz`` or ``.zst``.
 
-    Where there is none, an error names the formats, and what else could be read (`also`).
+    Where there is none, an error names the formats that can be written, or read.
     """
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     if suffixes and suffixes[-1] in COMPRESSED_SUFFIXES:
         suffixes.pop()
     kind = suffixes[-1] if suffixes else ""
-    if kind not in _SEPARATORS and kind not in _PARQUET:
+    formats = [*_SEPARATORS, *sorted(_PARQUET), *(sorted(EXCEL_SUFFIXES) if read else [])]
+    if kind not in formats:
+        also = ", or a FASTA file, which begins with '>' (.fasta, .fa, .faa)" if read else ""
         raise DataError(
-            f"{path} has the suffix {kind!r}; expected one of "
-            f"{', '.join([*_SEPARATORS, *sorted(_PARQUET)])} (text formats also with .gz; "
-            f".zst to read){also}."
+            f"{path} has the suffix {kind!r}; expected one of {', '.join(formats)} (text formats "
+            f"also with .gz; .zst to read){also}."
         )
     return kind
 
 
-def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
-    r"""Read a CSV, TSV or parquet table.
+def read_table(
+    path: str | os.PathLike[str], *, separator: str | None = None, sheet: str | None = None
+) -> pd.DataFrame:
+    r"""Read a CSV, TSV, parquet or Excel table.
 
     Parameters
     ----------
     path : path-like
         The suffix decides the format: ``.csv``, ``.tsv``, ``.tab``, ``.txt`` (tab-separated), each
-        also compressed with gzip or zstd, or ``.parquet``. A text table whose header does not hold
-        the separator of its suffix is read with the one that it holds (comma, semicolon or tab), or
-        with the one of a first line ``sep=;`` as Excel writes it.
+        also compressed with gzip or zstd; ``.parquet``; ``.xlsx`` or ``.xlsm``. A text table whose
+        header does not hold the separator of its suffix is read with the one that it holds (comma,
+        semicolon or tab), or with the one of a first line ``sep=;`` as Excel writes it.
+    separator : str or None, default=None
+        The separator of a text table, one character; the suffix then does not matter. None goes by
+        suffix and header.
+    sheet : str or None, default=None
+        Name of the sheet of a workbook; None is the first.
 
     Returns
     -------
@@ -64,7 +73,13 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     DataError
         If the file is missing, empty, damaged, has no rows, two columns of one name or, as text, a
         NUL character, a row of more or fewer cells than the header, or a double quote that leaves
-        open where a cell ends; the message names the line.
+        open where a cell ends; the message names the line. If a workbook has no such sheet, or
+        `separator` or `sheet` are given for another format.
+
+    Warns
+    -----
+    UserWarning
+        If a workbook has several sheets and none is named.
 
     Examples
     --------
@@ -78,9 +93,20 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
         id sequence target
     0  007      MKV  37.50
     """
-    kind = table_kind(path, also=", or a FASTA file, which begins with '>' (.fasta, .fa, .faa)")
+    kind = ".csv" if separator is not None else table_kind(path, read=True)
+    if separator is not None and (len(separator) != 1 or separator in '"\r\n\0'):
+        raise DataError(
+            f"separator is {separator!r}; expected one character that is no quote and ends no line."
+        )
+    if sheet is not None and kind not in EXCEL_SUFFIXES:
+        raise DataError(f"Got sheet={sheet!r} for {path}; expected it for Excel workbooks only.")
     check_file(path)
-    table = _read_parquet(path) if kind in _PARQUET else _read_text(path, _SEPARATORS[kind])
+    if kind in EXCEL_SUFFIXES:
+        table = read_excel(path, sheet)
+    elif kind in _PARQUET:
+        table = _read_parquet(path)
+    else:
+        table = _read_text(path, separator, _SEPARATORS[kind])
     twice = table.columns[table.columns.duplicated()]
     if len(twice):
         raise DataError(f"{path} has two columns {twice[0]!r}; rename or remove one of them.")
@@ -89,12 +115,13 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     return table
 
 
-def _read_text(path: str | os.PathLike[str], separator: str) -> pd.DataFrame:
+def _read_text(path: str | os.PathLike[str], separator: str | None, usual: str) -> pd.DataFrame:
     # The limit of a cell is one for the whole process; it is raised, and never lowered.
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_LINE))
     with open_text(path, max_line=_MAX_LINE, newline="") as handle:
         lines = _checked_lines(handle, path)
-        first, skipped, separator = _find_header(lines, path, separator)
+        first, skipped, found = _find_header(lines, path, usual)
+        separator = separator or found
         # Where the whole header is quoted, every text is, and no quote can be a stray one.
         stray = not all(re.fullmatch('".*"', name) for name in first.strip().split(separator))
         reader = csv.reader(chain([first], lines), delimiter=separator, strict=True)

@@ -57,14 +57,17 @@ def write_tables(result: StudyResult, folder: Path) -> None:
 
     Eight digits: more than anybody needs, fewer than the last bits of a sum.
     """
-    chosen = result.folds[["id", "fold", "target"]].assign(
-        prediction=result.predictions[result.conclusion.chosen.name]
-    )
+    kept = result.conclusion.chosen.name
+    proteins = result.folds[["id", "fold", "target"]]
+    predictions = [  # in long form, the kept candidate first
+        proteins.assign(candidate=name, kept=name == kept, prediction=result.predictions[name])
+        for name in sorted(result.predictions, key=lambda name: name != kept)
+    ]
     tables = {
         "results.csv": result.results,
         "regions.csv": result.regions,
         "folds.csv": result.folds,
-        "predictions.csv": pd.concat([chosen, pd.DataFrame(result.predictions)], axis=1),
+        "predictions.csv": pd.concat(predictions, ignore_index=True),
         "fold_table.csv": result.fold_table,
         "nearest_results.csv": result.nearest_results,
         "errors_by_identity.csv": result.reliability.errors,

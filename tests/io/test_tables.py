@@ -288,9 +288,11 @@ def test_nul_is_refused_with_its_line(tmp_path, name):
 
 
 def test_unknown_formats_are_refused(tmp_path):
-    (tmp_path / "t.xlsx").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"suffix '\.xlsx'"):
-        read_table(tmp_path / "t.xlsx")
+    (tmp_path / "t.xls").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"suffix '\.xls'; expected one of .*\.xlsx"):
+        read_table(tmp_path / "t.xls")
+    with pytest.raises(DataError, match=r"suffix '\.xlsx'; expected one of"):
+        write_table(tmp_path / "t.xlsx", TABLE)
     (tmp_path / "t.parquet").write_bytes(b"no parquet at all")
     with pytest.raises(DataError, match="cannot be read as parquet"):
         read_table(tmp_path / "t.parquet")

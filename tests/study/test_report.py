@@ -136,10 +136,13 @@ def test_results_can_be_read_back(folder, fitted):
 def test_predictions_of_unseen_families_can_be_read_back(folder, fitted):
     table = pd.read_csv(folder / "predictions.csv")
     chosen = fitted.conclusion_.chosen.name
-    assert list(table.columns[:4]) == ["id", "fold", "target", "prediction"]
-    assert np.allclose(table["prediction"], fitted.predictions_[chosen], rtol=1e-7)
-    assert set(table.columns[4:]) == set(fitted.predictions_)
-    assert (table["id"] == fitted.data_.ids).all()
+    assert list(table.columns) == ["id", "fold", "target", "candidate", "kept", "prediction"]
+    assert set(table["candidate"]) == set(fitted.predictions_)
+    assert set(table.loc[table["kept"], "candidate"]) == {chosen}
+    assert table.loc[0, "kept"]
+    for name, rows in table.groupby("candidate"):
+        assert (rows["id"] == fitted.data_.ids).all()
+        assert np.allclose(rows["prediction"], fitted.predictions_[name], rtol=1e-7)
 
 
 def test_classes_have_a_report_too(fitted_classes, tmp_path):
