@@ -17,7 +17,7 @@ from sklearn.utils.validation import _num_samples, column_or_1d
 
 from esmlearn.exceptions import DataError
 from esmlearn.utils._finite import check_finite
-from esmlearn.utils._sequence_column import column_names, table_sequences
+from esmlearn.utils._sequence_column import SEQUENCE, column_names, sequence_columns
 from esmlearn.utils._warn import warn
 from esmlearn.variants._mutations import Mutations, read_variants, variant_name
 
@@ -63,8 +63,8 @@ default="position"
         Of ``"low-vs-high"``: variants are trained on up to this quantile of the target, and tested
         above. FLIP [2]_ trains up to the wild type's value: ``quantile=np.mean(y <= y_wild_type)``.
     variant_column : str, default=None
-        Column of the variants where X is a table. None takes the column of sequences as
-        :class:`~esmlearn.model_selection.CDHitGroupSplitter` does.
+        Column of the variants, mutations or sequences, where X is a table. None takes the one that
+        is called ``"sequence"``, else the only one that holds nothing but protein sequences.
     random_state : int, RandomState instance or None, default=None
         Seed of ``"position"`` and ``"random"``. None is a fixed seed, so that two models are
         compared on the same folds.
@@ -369,17 +369,22 @@ def _variants_of(X: Any, groups: Any, column: str | None) -> tuple[Any, str]:
                 f"of X."
             )
         return groups, "groups"
+    names = column_names(X) or []
+    if column is None and len(names) > 1:
+        found = [SEQUENCE] if SEQUENCE in names else sequence_columns(X)
+        if len(found) != 1:
+            raise DataError(
+                f"X is a table with {len(found)} columns of protein sequences; expected one. Name "
+                f"the column of the variants by variant_column, or pass the variants as groups."
+            )
+        column = found[0]
     if column is not None:
-        names = column_names(X) or []
         if column not in names:
             raise DataError(
                 f"X has no column {column!r}; expected a table with this variant_column. It has "
                 f"{names or 'no columns with names'}."
             )
         return X[column], f"X[{column!r}]"
-    found = table_sequences(X)
-    if found is not None:
-        return found, "X"
     if getattr(X, "ndim", 1) == 2 and X.shape[1] != 1:
         raise DataError(
             f"X has the shape {X.shape} and groups is None; expected variants as X, or any other X "

@@ -236,6 +236,11 @@ def test_takes_tables(container):
             assert test.tolist() == other.tolist()
     with pytest.raises(DataError, match=r"X has no column 'variant'.*'mutant'"):
         VariantSplitter(variant_column="variant").split(container(table))
+    del table["mutated_sequence"]
+    with pytest.raises(
+        DataError, match=r"X is a table with 0 columns of protein .* variant_column"
+    ):
+        VariantSplitter().split(container(table))
 
 
 def test_takes_variants_as_groups():
