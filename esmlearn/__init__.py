@@ -24,6 +24,7 @@ _SUBMODULES = [
     "pipeline",
     "plotting",
     "study",
+    "variants",
 ]
 
 __all__ = ["__version__", *_SUBMODULES]

@@ -39,6 +39,7 @@ from esmlearn.over_sampling import (
 )
 from esmlearn.pipeline import Pipeline
 from esmlearn.study import RegionLogisticRegression, SequenceAndCovariates, Study
+from esmlearn.variants import MutationOneHotEncoder, MutationPropertyEncoder, VariantSplitter
 
 ON_NUMBERS = [
     TwoStageRegressor(random_state=0),
@@ -96,6 +97,9 @@ NOT_ON_TABLES = [
     TargetRegions(),
     SequenceAndCovariates(None, numbers=["ogt"]),
     Study(),
+    MutationOneHotEncoder(),
+    MutationPropertyEncoder(),
+    VariantSplitter(),
 ]
 WITHOUT_DATA = [
     "check_do_not_raise_errors_in_init_or_set_params",

@@ -17,7 +17,7 @@ ORDER = [
     ["embedding", "clustering"],
     ["model_selection"],
     ["pipeline"],
-    ["conformal"],
+    ["conformal", "variants"],
     ["study"],
     ["cli"],
 ]
