@@ -1,6 +1,7 @@
 """Metrics that see the rare regions of a target."""
 
 from esmlearn.metrics._calibration import expected_calibration_error
+from esmlearn.metrics._ranking import ndcg_score, ranking_scorers, top_k_recall
 from esmlearn.metrics._regions import (
     balanced_mean_absolute_error,
     region_confusion_matrix,
@@ -21,6 +22,8 @@ __all__ = [
     "balanced_mean_absolute_error",
     "expected_calibration_error",
     "make_region_scorer",
+    "ndcg_score",
+    "ranking_scorers",
     "region_confusion_matrix",
     "region_errors",
     "region_precision_recall_fscore",
@@ -30,5 +33,6 @@ __all__ = [
     "sera",
     "sera_curve",
     "spearman",
+    "top_k_recall",
     "utility_f1",
 ]
