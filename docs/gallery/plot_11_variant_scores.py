@@ -51,10 +51,10 @@ _ = figure.colorbar(image, ax=ax, label="log p(mutant) − log p(wild type)")
 # %%
 # Several mutations at once
 # -------------------------
-# Join them with a colon, or give the whole mutant sequence. Scores of several mutations are added:
+# Join them with a colon, or give whole mutant sequences. Scores of several mutations are added:
 # the model is asked about each by itself, so what mutations do to one another is not in the score.
 
-variants = ["T2Q", "T2Q:D47K", gb1.replace("DGEW", "DGAW")]
+variants = ["T2Q", "T2Q:D47K", "E42A"]
 for variant, score in zip(variants, scorer.transform(variants)[:, 0], strict=True):
     print(f"{variant:>60}  {score:+.2f}")
 

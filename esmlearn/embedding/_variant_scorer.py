@@ -1,8 +1,6 @@
 """Variant scores without training: the likelihood of mutations under a language model."""
 
 import os
-import re
-from collections import Counter
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, Self
@@ -23,9 +21,8 @@ from esmlearn.embedding._models.catalog import Encoder
 from esmlearn.embedding._models.families import identify, resolve_model
 from esmlearn.embedding._models.settings import Settings
 from esmlearn.exceptions import DataError
-from esmlearn.utils._sequences import STANDARD_RESIDUES, as_items, check_sequences
-
-_MUTATION = re.compile(r"([A-Za-z])(\d+)([A-Za-z])")
+from esmlearn.utils._mutations import Mutation, Mutations, check_wild_type, read_variants
+from esmlearn.utils._sequences import STANDARD_RESIDUES
 
 
 class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -43,6 +40,9 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         ``ESM1V_ENSEMBLE``, are averaged.
     wild_type : str
         The protein that the variants are mutants of.
+    offset : int, default=0
+        Position before the first residue of `wild_type`: 22 where `wild_type` begins with residue
+        23 of the protein that the positions count in; -1 where they count from 0.
     method : {"masked", "wild_type"}, default="masked"
         Whether the model sees the residue that it judges.
     precision : {"float32", "bfloat16", "float16", "auto"}, default="float32"
@@ -62,6 +62,10 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         the model is sure of, 20 for one that it has no idea of. With ``method="masked"`` it is the
         usual definition.
 
+    See Also
+    --------
+    esmlearn.variants.augmented_ridge : A regression that starts from these scores.
+
     References
     ----------
     Meier et al. (2021) Language models enable zero-shot prediction of the effects of mutations on
@@ -74,13 +78,16 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     >>> with TemporaryDirectory() as folder:
     ...     path = write_untrained_checkpoint(folder, n_layers=1, width=16, n_heads=2)
     ...     scorer = ESMVariantScorer(path, wild_type="MKTAYIAKQR").fit(["K2R"])
-    >>> scorer.transform(["K2R", "K2R:Q9E", "M1M", "MKTAYIAKQR"]).shape
+    >>> scorer.transform(["K2R", "K2R:Q9E", "p.Lys2Arg", "WT"]).shape
     (4, 1)
+    >>> scorer.transform(["MRTAYIAKQR"]).shape
+    (1, 1)
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
         "model": [str, os.PathLike, list, tuple],
         "wild_type": [str],
+        "offset": [Integral],
         "method": [StrOptions({"masked", "wild_type"})],
         "precision": [StrOptions({"float32", "bfloat16", "float16", "auto"})],
         "device": [str],
@@ -92,6 +99,7 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         model: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = "esm1v_t33_650M_UR90S_1",
         *,
         wild_type: str = "",
+        offset: int = 0,
         method: str = "masked",
         precision: str = "float32",
         device: str = "auto",
@@ -99,6 +107,7 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     ) -> None:
         self.model = model
         self.wild_type = wild_type
+        self.offset = offset
         self.method = method
         self.precision = precision
         self.device = device
@@ -111,7 +120,7 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Parameters
         ----------
         X : array-like of str, default=None
-            Variants, only checked.
+            Variants, mutations or sequences, only checked.
         y : None
             Ignored.
 
@@ -131,7 +140,7 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 "wild_type is empty; expected the protein that the variants are of. Pass "
                 "wild_type=sequence."
             )
-        (wild_type,) = check_sequences([self.wild_type], name="wild_type")
+        wild_type = check_wild_type(self.wild_type)
         for position, residue in enumerate(wild_type):
             if residue not in STANDARD_RESIDUES:
                 raise DataError(
@@ -150,7 +159,7 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.pseudo_perplexity_ = float(np.exp(-np.mean(own)))
         self._n_features_out = 1
         if X is not None:
-            self._mutations_of(X)
+            self._read(X)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -159,8 +168,8 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Parameters
         ----------
         X : array-like of str of shape (n_variants,)
-            Mutations such as ``"K2R"`` (wild-type residue, position from 1, mutant), several joined
-            by ``:``; or whole mutant sequences of the wild type's length.
+            Mutations as :func:`esmlearn.variants.parse_mutations` reads them, such as ``"K2R"``,
+            ``"K2R:Q9E"``, ``"p.Lys2Arg"`` and ``"WT"``, or sequences of the wild type's length.
 
         Returns
         -------
@@ -173,12 +182,16 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             If a variant does not belong to the wild type; the message names it.
         """
         check_is_fitted(self)
-        table = self.log_probabilities_
-        scores = [
-            sum(float(table[i, mutant] - table[i, own]) for i, own, mutant in mutations)
-            for mutations in self._mutations_of(X)
-        ]
+        scores = [sum(map(self._log_odds, mutations)) for mutations in self._read(X)]
         return np.array(scores, dtype=np.float32)[:, None]
+
+    def _read(self, X: Any) -> list[Mutations]:
+        return read_variants(X, self.wild_type_, self.offset)[0]
+
+    def _log_odds(self, mutation: Mutation) -> float:
+        row = self.log_probabilities_[mutation.position - self.offset - 1]
+        own, new = map(STANDARD_RESIDUES.index, (mutation.wild_type_residue, mutation.residue))
+        return float(row[new] - row[own])
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -186,53 +199,6 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
         return tags
-
-    # Variants ------------------------------------------------------------------------------------
-
-    def _mutations_of(self, X: Any) -> list[list[tuple[int, int, int]]]:
-        """Return (position from 0, wild-type column, mutant column) for each variant."""
-        if isinstance(X, str):
-            raise DataError(f"X is a single str; expected a list of variants. Pass [{X!r}].")
-        parsed = []
-        for index, variant in enumerate(as_items(X, "X")):
-            if not isinstance(variant, str):
-                raise DataError(f"X[{index}] is {variant!r}; expected a variant as str.")
-            try:
-                parsed.append(self._parse(variant.strip().upper()))
-            except DataError as error:
-                raise DataError(f"X[{index}] = {variant!r}: {error}") from None
-        return parsed
-
-    def _parse(self, variant: str) -> list[tuple[int, int, int]]:
-        parts = [_MUTATION.fullmatch(part) for part in re.split("[:,/]", variant)]
-        if all(parts):
-            triples = [(m[1], int(m[2]), m[3]) for m in parts if m]
-        elif len(variant) == len(self.wild_type_):
-            pairs = zip(self.wild_type_, variant, strict=True)
-            triples = [(a, i, b) for i, (a, b) in enumerate(pairs, start=1) if a != b]
-        else:
-            raise DataError(
-                f"neither mutations such as K2R:Q9E nor a sequence of {len(self.wild_type_)} "
-                f"residues."
-            )
-        positions = Counter(position for _, position, _ in triples)
-        twice = [position for position, n in positions.items() if n > 1]
-        if twice:
-            raise DataError(f"position {twice[0]} is mutated more than once.")
-        return [self._check_mutation(*triple) for triple in triples]
-
-    def _check_mutation(self, own: str, position: int, mutant: str) -> tuple[int, int, int]:
-        if not 1 <= position <= len(self.wild_type_):
-            raise DataError(f"position {position} is not in 1 to {len(self.wild_type_)}.")
-        expected = self.wild_type_[position - 1]
-        if own != expected:
-            raise DataError(
-                f"the wild type has {expected} at position {position}, not {own}. Positions count "
-                f"from 1."
-            )
-        if mutant not in STANDARD_RESIDUES:
-            raise DataError(f"{mutant!r} is none of the 20 amino acids.")
-        return position - 1, STANDARD_RESIDUES.index(own), STANDARD_RESIDUES.index(mutant)
 
     # Model ---------------------------------------------------------------------------------------
 

@@ -1,9 +1,9 @@
 """Variants of one protein: their mutations, and splits, audits and features made of them."""
 
+from esmlearn.utils._mutations import Mutation
 from esmlearn.variants._audit import VariantSplitAudit, audit_variant_split
 from esmlearn.variants._features import MutationOneHotEncoder, MutationPropertyEncoder
 from esmlearn.variants._mutations import (
-    Mutation,
     apply_mutations,
     check_variants,
     mutations_of,

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from esmlearn.exceptions import DataError
-from esmlearn.variants._mutations import Mutations, distinct_mutations, read_variants
+from esmlearn.utils._mutations import Mutations, distinct_mutations, read_variants
 
 _BLOCK = 20_000_000  # pairs of variants whose distances are held at once: 0.3 GB
 _LISTED = 3  # distances, from the least, that the summary lists

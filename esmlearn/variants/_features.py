@@ -12,7 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from esmlearn.exceptions import DataError
-from esmlearn.variants._mutations import Mutation, Mutations, distinct_mutations, read_variants
+from esmlearn.utils._mutations import Mutation, Mutations, distinct_mutations, read_variants
 
 # Sandberg et al. (1998), table 1: lipophilicity, size, polarity, and two of electronic effects.
 _Z_SCALES = {

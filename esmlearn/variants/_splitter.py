@@ -17,9 +17,9 @@ from sklearn.utils.validation import _num_samples, column_or_1d
 
 from esmlearn.exceptions import DataError
 from esmlearn.utils._finite import check_finite
+from esmlearn.utils._mutations import Mutations, read_variants, variant_name
 from esmlearn.utils._sequence_column import SEQUENCE, column_names, sequence_columns
 from esmlearn.utils._warn import warn
-from esmlearn.variants._mutations import Mutations, read_variants, variant_name
 
 _ONE_SPLIT = ("n_mutations", "low-vs-high")
 

@@ -7,10 +7,13 @@ import pyarrow as pa
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.pipeline import make_union
 
 from esmlearn.embedding import ESMVariantScorer
 from esmlearn.exceptions import DataError
 from esmlearn.utils._sequences import STANDARD_RESIDUES
+from esmlearn.variants import MutationOneHotEncoder
 from tests.embedding.conftest import ARCHITECTURES
 
 WILD_TYPE = "MKTAYIAKQRQISFVK"
@@ -51,11 +54,30 @@ def scorer(checkpoint):
 
 
 def test_mutations_add_up_and_sequences_are_read(scorer):
-    single = scorer.transform(["K2R", "q9e", WILD_TYPE])
+    single = scorer.transform(["K2R", "q9e", "WT"])
     assert single[2] == 0
     mutant = WILD_TYPE[0] + "R" + WILD_TYPE[2:8] + "E" + WILD_TYPE[9:]
-    double = scorer.transform(["K2R:Q9E", mutant, "K2R,Q9E"])
-    np.testing.assert_allclose(double, np.full((3, 1), single[:2].sum()), rtol=1e-5)
+    double = scorer.transform(["K2R:Q9E", "K2R,Q9E", "p.[Lys2Arg;Gln9Glu]", "K2R Q9E M1M"])
+    np.testing.assert_allclose(double, np.full((4, 1), single[:2].sum()), rtol=1e-5)
+    of_sequences = scorer.transform([mutant, WILD_TYPE.lower()])
+    np.testing.assert_array_equal(of_sequences, [double[0], [0]])
+
+
+def test_positions_may_count_from_elsewhere(scorer):
+    shifted = clone(scorer).set_params(offset=22).fit()
+    expected = scorer.transform(["K2R", "Q9E"])
+    np.testing.assert_array_equal(shifted.transform(["K24R", "Q31E"]), expected)
+
+
+def test_scores_stand_beside_other_features(scorer):
+    variants = np.array(["K2R", "Q9E", "K2R:Q9E"], dtype=object)
+    union = make_union(MutationOneHotEncoder(), clone(scorer))
+    features = union.fit_transform(variants)
+    np.testing.assert_array_equal(features.toarray()[:, :2], [[1, 0], [0, 1], [1, 1]])
+    np.testing.assert_array_equal(features.toarray()[:, 2:], scorer.transform(variants))
+    table = pd.DataFrame({"variant": variants, "temperature": [25.0, 30.0, 37.0]})
+    columns = make_column_transformer((clone(scorer), "variant"), ("passthrough", ["temperature"]))
+    np.testing.assert_array_equal(columns.fit_transform(table)[:, :1], scorer.transform(variants))
 
 
 @pytest.mark.parametrize(
@@ -83,12 +105,13 @@ def test_several_models_are_averaged(checkpoints):
 @pytest.mark.parametrize(
     ("variant", "message"),
     [
-        ("A2R", r"X\[1\] = 'A2R': the wild type has K at position 2, not A"),
-        ("K99R", "position 99 is not in 1 to 16"),
-        ("K2R:K2A", "position 2 is mutated more than once"),
-        ("K2X", "'X' is none of the 20 amino acids"),
-        ("K2R:", "neither mutations such as K2R:Q9E nor a sequence of 16 residues"),
-        (None, "expected a variant as str"),
+        ("A2R", r"X\[1\] = 'A2R': A2R replaces A at position 2, where wild_type has K"),
+        ("K99R", "K99R is not within wild_type, which has the positions 1 to 16"),
+        ("K2R:K2A", "K2R and K2A are at the same position"),
+        ("K2X", "expected mutations to one of the 20 amino acids"),
+        ("K2R:", "expected mutations to one of the 20 amino acids"),
+        (WILD_TYPE, "this looks like a sequence; expected mutations"),
+        (None, "X\\[1\\] is None; expected a variant"),
     ],
 )
 def test_variants_of_something_else_are_refused(variant, message, scorer):

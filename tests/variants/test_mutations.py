@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esmlearn.exceptions import DataError
+from esmlearn.utils._mutations import read_variants
 from esmlearn.utils._sequences import STANDARD_RESIDUES
 from esmlearn.variants import (
     Mutation,
@@ -13,7 +14,6 @@ from esmlearn.variants import (
     mutations_of,
     parse_mutations,
 )
-from esmlearn.variants._mutations import read_variants
 
 WILD_TYPE = "MKTAYIAKQR"
 residues = st.sampled_from(STANDARD_RESIDUES)
@@ -62,7 +62,7 @@ def test_the_wild_type_has_no_mutations(variant):
         ("p.Lys23Ter", "this is a stop"),
         ("A110X", "expected mutations to one of the 20 amino acids, such as A110D"),
         ("A110D:", "or WT. Correct or remove the row"),
-        ("MKTAYIAKQR", "expected mutations"),
+        ("MKTAYIAKQR", "this looks like a sequence; expected mutations"),
         ("Foo110Asp", "expected mutations"),
         ("A110D/A110E", "A110D and A110E are at the same position"),
         ("A110A/A110E", "at the same position"),
