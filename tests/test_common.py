@@ -39,7 +39,12 @@ from esmlearn.over_sampling import (
 )
 from esmlearn.pipeline import Pipeline
 from esmlearn.study import RegionLogisticRegression, SequenceAndCovariates, Study
-from esmlearn.variants import MutationOneHotEncoder, MutationPropertyEncoder, VariantSplitter
+from esmlearn.variants import (
+    MutationOneHotEncoder,
+    MutationPropertyEncoder,
+    VariantEmbedder,
+    VariantSplitter,
+)
 
 ON_NUMBERS = [
     TwoStageRegressor(random_state=0),
@@ -99,6 +104,7 @@ NOT_ON_TABLES = [
     Study(),
     MutationOneHotEncoder(),
     MutationPropertyEncoder(),
+    VariantEmbedder(ESMEmbedder()),
     VariantSplitter(),
 ]
 WITHOUT_DATA = [

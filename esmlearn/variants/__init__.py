@@ -2,6 +2,8 @@
 
 from esmlearn.utils._mutations import Mutation
 from esmlearn.variants._audit import VariantSplitAudit, audit_variant_split
+from esmlearn.variants._augmented_ridge import augmented_ridge
+from esmlearn.variants._embedder import VariantEmbedder
 from esmlearn.variants._features import MutationOneHotEncoder, MutationPropertyEncoder
 from esmlearn.variants._mutations import (
     apply_mutations,
@@ -15,10 +17,12 @@ __all__ = [
     "Mutation",
     "MutationOneHotEncoder",
     "MutationPropertyEncoder",
+    "VariantEmbedder",
     "VariantSplitAudit",
     "VariantSplitter",
     "apply_mutations",
     "audit_variant_split",
+    "augmented_ridge",
     "check_variants",
     "mutations_of",
     "parse_mutations",
