@@ -25,8 +25,8 @@ _BLOCK = 256  # variants whose states of all residues are held at once
 class VariantEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Represent variants by the difference of their embedding to that of the wild type.
 
-    The embeddings of variants of one protein are nearly the same; what they differ in is the
-    effect of the mutations, which a linear model finds more easily in the difference.
+    Pooled over all residues a mutation moves the embedding of a protein by little, and other
+    residues' states move as well. The states at the mutated residues hold what the mutation does.
 
     Parameters
     ----------
@@ -37,12 +37,14 @@ class VariantEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         need the wild type.
     offset : int, default=0
         Position before the first residue of `wild_type`; see :func:`parse_mutations`.
-    residues : {"all", "mutated"}, default="all"
-        - ``"all"``: the difference of the embeddings, pooled as `embedder` does it.
+    residues : {"mutated", "all"}, default="mutated"
         - ``"mutated"``: the differences of the states at the mutated residues, summed over them, so
           that mutations add up. It needs an `embedder` that returns states of residues where its
           parameter ``pooling`` is None; if it has a cache on disk, this holds a vector for each
           residue of each variant.
+        - ``"all"``: the difference of the embeddings, pooled as `embedder` does it. Of variants of
+          one protein a linear model with an intercept predicts the same from the embeddings
+          themselves.
 
     Attributes
     ----------
@@ -77,7 +79,7 @@ class VariantEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "embedder": [HasMethods(["fit", "transform"])],
         "wild_type": [str, None],
         "offset": [Integral],
-        "residues": [StrOptions({"all", "mutated"})],
+        "residues": [StrOptions({"mutated", "all"})],
     }
 
     def __init__(
@@ -86,7 +88,7 @@ class VariantEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         *,
         wild_type: str | None = None,
         offset: int = 0,
-        residues: str = "all",
+        residues: str = "mutated",
     ) -> None:
         self.embedder = embedder
         self.wild_type = wild_type

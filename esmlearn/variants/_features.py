@@ -160,10 +160,14 @@ class _MutationEncoder(TransformerMixin, BaseEstimator, ABC):
 
 
 class MutationOneHotEncoder(_MutationEncoder):
-    """Encode variants by a column of zeros and ones for each mutation of the training variants.
+    """Encode variants by columns of zeros and ones for the mutations of the training variants.
 
-    A linear model of these features adds up the effects of mutations, which is the first model to
-    compare any other with. It can say nothing about mutations that it has not seen.
+    There is a column for each mutation, such as ``"K2R"``, and one for each mutated position, such
+    as ``"K2"``, which tells that its residue is not the wild type's. For linear models with an
+    intercept they are the one-hot encoding of the whole sequence, without the columns that are
+    constant in training. Such a model adds up the effects of mutations and is the first to compare
+    any other with. Of a mutation that it has not seen it knows the position if others there were
+    seen, and nothing else.
 
     Parameters
     ----------
@@ -189,15 +193,15 @@ class MutationOneHotEncoder(_MutationEncoder):
     >>> from esmlearn.variants import MutationOneHotEncoder
     >>> encoder = MutationOneHotEncoder(sparse_output=False).fit(["K2R", "K2E:T3A"])
     >>> encoder.get_feature_names_out().tolist()
-    ['K2E', 'K2R', 'T3A']
+    ['K2', 'K2E', 'K2R', 'T3', 'T3A']
     >>> encoder.transform(["K2R:T3A", "WT", "T3S"])
-    array([[0., 1., 1.],
-           [0., 0., 0.],
-           [0., 0., 0.]], dtype=float32)
+    array([[1., 0., 1., 1., 1.],
+           [0., 0., 0., 0., 0.],
+           [0., 0., 0., 1., 0.]], dtype=float32)
     """
 
     def _values(self, mutation: Mutation) -> dict[str, float]:
-        return {str(mutation): 1.0}
+        return {f"{mutation.wild_type_residue}{mutation.position}": 1.0, str(mutation): 1.0}
 
 
 class MutationPropertyEncoder(_MutationEncoder):

@@ -35,7 +35,7 @@ def esm(checkpoint):
 @pytest.mark.parametrize("pooling", ["mean", "max", "mean+std"])
 def test_differences_are_those_of_the_embeddings(esm, pooling):
     esm.set_params(pooling=pooling)
-    features = VariantEmbedder(esm, wild_type=WILD_TYPE).fit_transform(VARIANTS)
+    features = VariantEmbedder(esm, wild_type=WILD_TYPE, residues="all").fit_transform(VARIANTS)
     expected = esm.transform(apply_mutations(WILD_TYPE, VARIANTS)) - esm.transform([WILD_TYPE])
     np.testing.assert_allclose(features, expected, atol=1e-5)
     np.testing.assert_allclose(features[3], 0, atol=1e-6)
@@ -43,7 +43,7 @@ def test_differences_are_those_of_the_embeddings(esm, pooling):
 
 def test_states_of_mutated_residues_are_summed(esm, monkeypatch):
     monkeypatch.setattr("esmlearn.variants._embedder._BLOCK", 2)
-    features = VariantEmbedder(esm, wild_type=WILD_TYPE, residues="mutated").fit_transform(VARIANTS)
+    features = VariantEmbedder(esm, wild_type=WILD_TYPE).fit_transform(VARIANTS)
     states = clone(esm).set_params(pooling=None)
     own = states.transform([WILD_TYPE])[0]
     mutants = states.transform(apply_mutations(WILD_TYPE, VARIANTS))

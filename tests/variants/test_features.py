@@ -9,6 +9,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import estimator_checks
 
 from esmlearn.exceptions import DataError
@@ -27,16 +28,30 @@ VARIANTS = [*SINGLES, *[f"{a}:{b}" for a, b in zip(SINGLES[:-4], SINGLES[4:], st
 ENCODERS = [MutationOneHotEncoder, MutationPropertyEncoder]
 
 
-def test_one_hot_counts_the_mutations_of_each_variant():
+def test_one_hot_has_a_column_for_each_mutation_and_position():
     encoder = MutationOneHotEncoder().fit(VARIANTS)
     features = encoder.transform(VARIANTS)
     assert issparse(features)
     assert features.dtype == np.float32
     names = encoder.get_feature_names_out()
-    assert names.tolist() == SINGLES
+    positions = {f"{own}{i}" for i, own in enumerate(WILD_TYPE, 1)}
+    assert sorted(names) == sorted({*SINGLES, *positions})
     for row, mutations in zip(features.toarray(), check_variants(VARIANTS), strict=True):
-        assert names[row == 1].tolist() == [str(m) for m in mutations]
-        assert row.sum() == len(mutations)
+        expected = {str(m) for m in mutations} | {str(m)[:-1] for m in mutations}
+        assert set(names[row == 1]) == expected
+        assert row.sum() == len(expected)
+
+
+def test_a_linear_model_predicts_as_with_one_hot_sequences():
+    """Also of mutations that were not seen, at positions that were and that were not."""
+    train, test = VARIANTS[::3], [*VARIANTS, "K2W", "K2W:T3W"]
+    y = np.random.default_rng(0).normal(size=len(train))
+    ours = make_pipeline(MutationOneHotEncoder(sparse_output=False), Ridge()).fit(train, y)
+    residues = [list(sequence) for sequence in apply_mutations(WILD_TYPE, [*train, *test])]
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    theirs = make_pipeline(encoder, Ridge()).fit(residues[: len(train)], y)
+    expected = theirs.predict(residues[len(train) :])
+    np.testing.assert_allclose(ours.predict(test), expected, atol=1e-5)
 
 
 def test_properties_are_differences_in_all_and_at_each_position():
@@ -75,7 +90,7 @@ def test_sequences_and_mutations_give_the_same(encoder, wild_type):
 def test_the_consensus_of_training_stays_the_wild_type():
     encoder = MutationOneHotEncoder(sparse_output=False).fit(apply_mutations(WILD_TYPE, VARIANTS))
     mutants = apply_mutations(WILD_TYPE, ["K2C"] * 3)
-    assert encoder.transform(mutants).sum(axis=1).tolist() == [1, 1, 1]
+    assert encoder.transform(mutants).sum(axis=1).tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -130,7 +145,7 @@ def test_survives_clone_pickle_and_set_output(encoder):
 def test_works_in_pipelines_searches_and_tables(encoder, as_sequences):
     X = np.array(VARIANTS, dtype=object)
     effect = np.random.default_rng(0).normal(size=len(SINGLES))
-    y = MutationOneHotEncoder().fit_transform(X) @ effect
+    y = np.array([sum(effect[SINGLES.index(str(m))] for m in ms) for ms in check_variants(X)])
     X = apply_mutations(WILD_TYPE, X) if as_sequences else X
     model = make_pipeline(encoder(), Ridge())
     folds = VariantSplitter(3, scheme="random")
