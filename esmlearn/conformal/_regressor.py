@@ -104,6 +104,8 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
        the jackknife+. Ann. Statist. 49, 486-507 (2021).
     .. [2] Vovk, V., Gammerman, A. & Shafer, G. Algorithmic Learning in a Random World, section 4.5
        (Springer, 2005).
+    .. [3] Vovk, V., Petej, I., Nouretdinov, I., Manokhin, V. & Gammerman, A. Computationally
+       efficient versions of conformal predictive distributions. Neurocomputing 397, 292-308 (2020).
 
     Examples
     --------
@@ -277,6 +279,29 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
             for i, value in zip(empty, self.predict(_safe_indexing(X, empty)), strict=True):
                 sets[i] = np.full((1, 2), value)
         return sets
+
+    def predict_quantiles(self, X: Any, quantiles: ArrayLike) -> NDArray[np.float64]:
+        """Return quantiles of the values that each row may have.
+
+        They are the prediction plus quantiles of the out-of-fold errors, over and times the
+        difficulty (a split conformal predictive distribution [3]_), whatever regions and method.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, ...)
+            What the estimator takes.
+        quantiles : array-like of float of shape (n_quantiles,)
+            Probabilities, 0-1.
+
+        Returns
+        -------
+        values : ndarray of shape (n_rows, n_quantiles)
+            In units of the target.
+        """
+        check_is_fitted(self)
+        y, difficulty = self._predict(self.estimator_, X)
+        scale = np.asarray(difficulty) + self.floor_
+        return y[:, None] + scale[:, None] * np.quantile(self.residuals_, np.asarray(quantiles, float))
 
     def _learn_regions(self, y: NDArray) -> None:
         self.regions_ = None if self.regions is None else make_regions(self.regions).fit(y)

@@ -11,6 +11,7 @@ from esmlearn.variants._mutations import (
     mutations_of,
     parse_mutations,
 )
+from esmlearn.variants._ranking import propose_variants, rank_variants
 from esmlearn.variants._splitter import VariantSplitter
 
 __all__ = [
@@ -26,4 +27,6 @@ __all__ = [
     "check_variants",
     "mutations_of",
     "parse_mutations",
+    "propose_variants",
+    "rank_variants",
 ]
