@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.linear_model import (
     LogisticRegression,
     Ridge,
@@ -155,7 +155,7 @@ def default_models(
     >>> list(default_models("classification"))
     ['dummy', 'logistic', 'sgd', 'ridge', 'svm', 'forest', 'network']
     """
-    forest = {"n_estimators": 100, "min_samples_leaf": 3, "random_state": random_state}
+    forest = {"n_estimators": 300, "min_samples_leaf": 3, "random_state": random_state}
     has_kernel = n_sequences <= KERNEL_LIMIT
     if task == "regression":
         from esmlearn.neural_network import MLPRegressor
@@ -172,7 +172,8 @@ def default_models(
             "sgd": TransformedTargetRegressor(sgd, transformer=StandardScaler()),
             "ridge": Ridge(alpha=300.0),
             "svm": TransformedTargetRegressor(svm, transformer=StandardScaler()),
-            "forest": RandomForestRegressor(max_features=0.1, **forest),
+            # A third of the features: a single covariate among them must be seen by most splits.
+            "forest": ExtraTreesRegressor(max_features=1 / 3, **forest),
             "network": MLPRegressor(random_state=random_state),
         }
     from esmlearn.neural_network import MLPClassifier
@@ -183,7 +184,7 @@ def default_models(
         "sgd": SGDClassifier(loss="log_loss", alpha=1e-2, random_state=random_state),
         "ridge": RidgeClassifier(alpha=300.0),
         "svm": SVC() if has_kernel else LinearSVC(C=1e-3, random_state=random_state),
-        "forest": RandomForestClassifier(max_features="sqrt", **forest),
+        "forest": ExtraTreesClassifier(max_features="sqrt", **forest),
         "network": MLPClassifier(random_state=random_state),
     }
 
