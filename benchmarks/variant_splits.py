@@ -15,10 +15,12 @@ Candidates are ridge regressions (of one-hot mutations, of properties, of embedd
 model, of their changes at the mutated residues, and of one-hot mutations with the zero-shot score),
 a kernel ridge of the properties, and the zero-shot score of the bundled model, which is not
 trained. "chosen" is the candidate that has the best Spearman in inner folds of the same scheme
-within the training part. `pooled` is Spearman of the predictions of all folds together, which is
-what ProteinGym publishes; `spearman`, `ndcg` and `top_k_recall` (both of the top 10 %) are means
-over the folds. The differences of pooled embeddings to the wild type are left out: ridge regression
-with an intercept predicts from them what it predicts from the embeddings.
+within the training part. `pooled` is Spearman of the predictions of all folds together, as
+`train.py` has it, whose figures ProteinGym publishes; a model that is constant in each fold then
+ranks the folds by the means of their training parts, and need not have 0. `spearman`, `ndcg` and
+`top_k_recall` (both of the top 10 %) are means over the folds. The differences of pooled embeddings
+to the wild type are left out: ridge regression with an intercept predicts from them what it
+predicts from the embeddings.
 
 Embedding is what costs: `residues_per_second` is the speed of the bundled model on this machine,
 `hours_for_all` what the whole table takes. All sequences of a scan are equally long, so that no
@@ -235,7 +237,10 @@ def main() -> None:
             "sample": table["n_mutations"].value_counts().sort_index().to_dict(),
         },
         "model": {"name": MODEL, **model},
-        "published": published.drop(columns="DMS_id").to_dict("index"),
+        "published": {
+            "compare with": "singles, pooled: single mutants, predictions of all folds together",
+            **published.drop(columns="DMS_id").to_dict("index"),
+        },
         "singles": {
             scheme: evaluate(singles, splitter, candidates)
             for scheme, splitter in splitters.items()

@@ -25,8 +25,9 @@ _BLOCK = 256  # variants whose states of all residues are held at once
 class VariantEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Represent variants by the difference of their embedding to that of the wild type.
 
-    Pooled over all residues a mutation moves the embedding of a protein by little, and other
-    residues' states move as well. The states at the mutated residues hold what the mutation does.
+    A mutation moves the embedding of a protein by little, since it is pooled over all residues. The
+    states at the mutated residues alone tell of the substitutions, and pooled embeddings also of
+    what these change elsewhere; which predicts better is a matter of the data.
 
     Parameters
     ----------
@@ -114,7 +115,8 @@ class VariantEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises
         ------
         DataError
-            If a variant is invalid, or mutations are given without a wild type.
+            If a variant is invalid, mutations are given without a wild type, or the embedder
+            leaves out residues of the wild type.
         """
         _, wild_type = read_variants(X, self.wild_type, self.offset)
         if wild_type is None:
@@ -127,6 +129,11 @@ class VariantEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if self.residues == "mutated":
             self.embedder_.set_params(pooling=None)
         self.reference_ = self.embedder_.fit([wild_type]).transform([wild_type])[0]
+        if self.residues == "mutated" and len(self.reference_) != len(wild_type):
+            raise DataError(
+                f"embedder returns the states of {len(self.reference_)} residues of wild_type, "
+                f"which has {len(wild_type)}; expected one of each. Set long_sequences='window'."
+            )
         self._n_features_out = self.reference_.shape[-1]
         return self
 

@@ -85,6 +85,12 @@ def test_refuses(esm):
         VariantEmbedder(esm, wild_type=WILD_TYPE, residues="none").fit(VARIANTS)
 
 
+def test_truncated_proteins_are_refused(esm):
+    esm.set_params(long_sequences="truncate")
+    with pytest.raises(DataError, match="states of 1022 residues of wild_type, which has 1100"):
+        VariantEmbedder(esm, wild_type=WILD_TYPE * 110).fit(["K2R"])
+
+
 def test_survives_clone_pickle_and_set_output(esm):
     fitted = VariantEmbedder(esm, wild_type=WILD_TYPE).set_output(transform="pandas").fit(VARIANTS)
     frame = pickle.loads(pickle.dumps(fitted)).transform(VARIANTS)
