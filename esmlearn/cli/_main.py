@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from esmlearn._version import __version__
-from esmlearn.cli import _audit, _embed, _homology, _maintenance, _predict, _study
+from esmlearn.cli import _audit, _embed, _homology, _maintenance, _predict, _study, _suggest
 from esmlearn.exceptions import EsmlearnError
 
 USER_ERROR = 2
@@ -29,6 +29,7 @@ examples:
   esmlearn audit folds.csv --column fold         how leaky is a split?
   esmlearn audit train.fasta test.fasta          the same, from a file for each part
   esmlearn predict report/model.esmlearn new.fasta -o predictions.csv
+  esmlearn suggest scan.esmlearn --wild-type wt.fasta --measured scan.csv -o next.csv
 
 exit codes: 0 done, 2 input that cannot be used, 130 interrupted, 141 whoever read the output
 closed it, as head does, 143 terminated
@@ -89,7 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"esmlearn {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (_study, _embed, _homology, _audit, _predict, _maintenance):
+    for module in (_study, _embed, _homology, _audit, _predict, _suggest, _maintenance):
         module.add_commands(commands)
     return parser
 
