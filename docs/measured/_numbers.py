@@ -6,7 +6,7 @@ from measured._tail_tables import pairs_of, runs_of, seed_row, spread_of
 
 def numbers():
     """Return every number that a page may name."""
-    parts = (_folds, _tail, _resampling, _training, _embedding, _conformal)
+    parts = (_folds, _tail, _resampling, _training, _embedding, _conformal, _tomer)
     return {name: value for part in parts for name, value in part().items()}
 
 
@@ -127,4 +127,13 @@ def _conformal():
         "locations_all": f"{sets['all']['coverage']:.2f}",
         "locations_least": f"{min(common):.2f}",
         "locations_most": f"{max(common):.2f}",
+    }
+
+
+def _tomer():
+    chosen = result("tomer_protocol")["settings"]["random"]["test"]["chosen"]
+    r2, hot = chosen["r2, 95 %"], chosen[">=85, 95 %"]
+    return {
+        "tomer_r2": f"{r2[0]:.3f} to {r2[1]:.3f}",
+        "tomer_hot": f"{hot[0]:.0f} to {hot[1]:.0f}",
     }

@@ -295,3 +295,86 @@ def calibration():
         rows.append([words, *(f"{one[m]:.3f}" for m in ("ece", "macro_f1") for one in pair)])
     head = ["probabilities", "error, plain", "error, +300 %", "macro F1, plain", "macro F1, +300 %"]
     return head, rows
+
+
+TOMER_ROWS = {
+    "forest": "random forest of 10 trees",
+    "over-sampled, then bagged": "`RegionOverSampler`, then bagged trees",
+    "trees x1": "bagged trees, rows weighted evenly over the ranges",
+    "svm x1": "support vector machine, the same weights",
+    "mean of trees x1 and svm x1": "mean of both",
+    "chosen": "chosen inside each training part",
+}
+TOMER_METRICS = ("r2", "mse", ">=85")
+
+
+def tomer_row(words, found):
+    """Return a row of R2 and two errors."""
+    r2, *errors = (found[metric] for metric in TOMER_METRICS)
+    return [words, f"{r2:.3f}", *(f"{error:.0f}" for error in errors)]
+
+
+@table
+def tomer_protocol():
+    """Optimum temperatures by the protocol of TOMER."""
+    found = result("tomer_protocol")
+    rows = [tomer_row(f"{name}, published", values) for name, values in found["published"].items()]
+    settings = found["settings"]
+    rows += [tomer_row(words, settings["random"]["test"][key]) for key, words in TOMER_ROWS.items()]
+    for setting, words in {"purged": "without homologs", "same size": "as many rows"}.items():
+        for key in ("forest", "chosen"):
+            label = {"forest": "random forest", "chosen": "chosen"}[key]
+            rows.append(tomer_row(f"{label}, {words}", settings[setting]["test"][key]))
+    return ["model", "R2", "MSE", "MSE, 85 °C and more"], rows
+
+
+PUBLISHED_SCORES = {"SCL2205": ("logistic", "accuracy"), "Seq2Topt": ("trees", "mae")}
+
+
+@table
+def published_splits():
+    """What two published splits leak, and scores on the proteins that leak and on the others."""
+    rows = []
+    for name, found in result("published_splits")["splits"].items():
+        model, metric = PUBLISHED_SCORES[name]
+        scores = [found["scores"][model][part][metric] for part in ("homolog", "no homolog")]
+        leaks = [percent(found[definition]) for definition in "ABCD"]
+        digits = 1 if metric == "mae" else 2
+        shown = [f"{score:.{digits}f}" + " °C" * (metric == "mae") for score in scores]
+        rows.append([name, f"{found['n_test']:,.0f}", found["identical"], *leaks, *shown])
+    head = ["split", "test proteins", "copies", *"ABCD", "score, homolog", "score, no homolog"]
+    return head, rows
+
+
+VARIANT_SCHEMES = ("random", "modulo", "contiguous")
+
+
+@table
+def variant_splits():
+    """Rank correlation on the single mutants of avGFP, beside the published ones."""
+    found = result("variant_splits")
+    published = found["published"]
+    rows = [
+        [f"{words}, published", *(f"{published[s][key]:.2f}" for s in VARIANT_SCHEMES)]
+        for key, words in {
+            "One-Hot Encodings": "one-hot",
+            "ESM-1v Embeddings": "ESM-1v embeddings",
+            "ProteinNPT": "ProteinNPT",
+        }.items()
+    ]
+    by_scheme = [found["singles"][scheme]["candidates"] for scheme in VARIANT_SCHEMES]
+    for name in by_scheme[0]:
+        rows.append([name, *(f"{one[name]['pooled']:.2f}" for one in by_scheme)])
+    return ["model", *VARIANT_SCHEMES], rows
+
+
+@table
+def variant_shifts():
+    """Rank correlation on 3,000 variants of avGFP, by scheme."""
+    schemes = result("variant_splits")["multiples"]
+    names = next(iter(schemes.values()))["candidates"]
+    rows = [
+        [name, *(f"{one['candidates'][name]['spearman']:.2f}" for one in schemes.values())]
+        for name in names
+    ]
+    return ["model", *schemes], rows
