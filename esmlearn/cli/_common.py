@@ -139,6 +139,14 @@ def share(text: str) -> float:
     return value
 
 
+def level(text: str) -> float:
+    """Parse a confidence level."""
+    value = share(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no level above 0 and below 1")
+    return value
+
+
 def jobs(text: str) -> int:
     """Parse a number of processes."""
     value = at_least(-1)(text)

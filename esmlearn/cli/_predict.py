@@ -10,9 +10,9 @@ import pandas as pd
 from esmlearn.cli._common import (
     Commands,
     add_input,
+    level,
     new_command,
     read_input,
-    share,
     show,
     table_path,
     write_or_print,
@@ -32,7 +32,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--digest", default=None, help="refuse any other model than this one")
     parser.add_argument(
         "--confidence",
-        type=_confidence,
+        type=level,
         default=None,
         metavar="LEVEL",
         help="share of proteins (0-1) whose target shall lie in the interval (default: 0.9)",
@@ -110,10 +110,3 @@ def _predict(model: Any, ids: Any, inputs: Any) -> pd.DataFrame:
         for column, label in enumerate(model.classes_):
             table[f"p({label})"] = scores[:, column]
     return table
-
-
-def _confidence(text: str) -> float:
-    level = share(text)
-    if not 0 < level < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no level above 0 and below 1")
-    return level

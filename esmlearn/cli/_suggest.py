@@ -9,8 +9,8 @@ import pandas as pd
 from esmlearn.cli._common import (
     Commands,
     at_least,
+    level,
     new_command,
-    share,
     show,
     table_path,
     write_or_print,
@@ -67,7 +67,13 @@ def add_commands(commands: Commands) -> None:
         metavar="N",
         help="most variants that mutate the same position (default: no limit)",
     )
-    parser.add_argument("--confidence", type=share, default=None, help="level of the intervals")
+    parser.add_argument(
+        "--confidence",
+        type=level,
+        default=None,
+        metavar="LEVEL",
+        help="level (0-1) of the intervals (default: that of the model)",
+    )
     parser.add_argument("-o", "--output", type=table_path, default=None, help="CSV (or stdout)")
     parser.add_argument("--model", default=None, help="where the language model's weights are")
     parser.add_argument("--digest", default=None, help="refuse any other model than this one")
@@ -79,10 +85,17 @@ def run(args: argparse.Namespace) -> int:
     from esmlearn.persistence import load
     from esmlearn.variants import apply_mutations, propose_variants, rank_variants
 
+    if args.target is not None and args.measured is None:
+        raise DataError("Got --target without --measured; expected the table that holds it.")
     if args.n_mutations > 1 and args.measured is None:
         raise DataError(
             f"Got --n-mutations {args.n_mutations} without --measured; expected a table of the "
             f"variants whose mutations are to be combined."
+        )
+    if args.by == "expected_improvement" and args.target is None:
+        raise DataError(
+            "Got --by expected_improvement without --target; expected the column of --measured "
+            "whose best value is to be exceeded."
         )
     wild_type = _wild_type(args.wild_type)
     measured, best = _measured(args)
@@ -95,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
     )
     model = load(args.saved, digest=args.digest, model=args.model)
     if args.confidence is not None:
+        if not hasattr(model, "predict_interval"):
+            raise DataError(f"{args.saved} has no intervals; leave out --confidence.")
         model.set_params(confidence_level=args.confidence)
     table = rank_variants(
         model,

@@ -301,7 +301,9 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
         check_is_fitted(self)
         y, difficulty = self._predict(self.estimator_, X)
         scale = np.asarray(difficulty) + self.floor_
-        return y[:, None] + scale[:, None] * np.quantile(self.residuals_, np.asarray(quantiles, float))
+        return y[:, None] + scale[:, None] * np.quantile(
+            self.residuals_, np.asarray(quantiles, float)
+        )
 
     def _learn_regions(self, y: NDArray) -> None:
         self.regions_ = None if self.regions is None else make_regions(self.regions).fit(y)

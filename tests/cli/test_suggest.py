@@ -99,6 +99,9 @@ def test_json_has_the_variants(campaign, capsys):
         (["--measured", "scan.csv", "--mutations", "x"], "has no column 'x'; it has 'mutant'"),
         (["--measured", "scan.csv", "--target", "mutant"], "expected a number"),
         (["--by", "upper_bound"], "needs calibrated uncertainty"),
+        (["--by", "expected_improvement"], "expected_improvement without --target"),
+        (["--target", "fitness"], "--target without --measured"),
+        (["--confidence", 0.5], "has no intervals; leave out --confidence"),
         (["--offset", 5, "--measured", "scan.csv"], "All variants fit with --offset 0"),
     ],
 )
