@@ -59,6 +59,13 @@ def add_commands(commands: Commands) -> None:
         help="what is largest first: prediction, upper bound of the interval, or how much the best "
         "measured value is expected to be exceeded by",
     )
+    parser.add_argument(
+        "--max-candidates",
+        type=at_least(1),
+        default=10_000,
+        metavar="N",
+        help="most variants that are predicted; where there are more, so many are drawn at random",
+    )
     parser.add_argument("--n", type=at_least(1), default=96, help="number of variants")
     parser.add_argument(
         "--max-per-position",
@@ -104,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
         mutations=measured if args.n_mutations > 1 else None,
         n_mutations=args.n_mutations,
         exclude=measured,
+        max_variants=args.max_candidates,
         offset=args.offset,
     )
     model = load(args.saved, digest=args.digest, model=args.model)

@@ -98,6 +98,11 @@ def read_table(
         raise DataError(
             f"separator is {separator!r}; expected one character that is no quote and ends no line."
         )
+    suffix = Path(path).suffix.lower()
+    if separator is not None and suffix in _PARQUET | EXCEL_SUFFIXES:
+        raise DataError(
+            f"Got separator={separator!r} for {path}; expected it for text tables only."
+        )
     if sheet is not None and kind not in EXCEL_SUFFIXES:
         raise DataError(f"Got sheet={sheet!r} for {path}; expected it for Excel workbooks only.")
     check_file(path)

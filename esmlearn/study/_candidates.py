@@ -98,6 +98,14 @@ def check_candidates(
                 raise DataError(
                     f"{parameter} has {name!r}; expected names out of {', '.join(known)}."
                 )
+    own = models if isinstance(models, dict) else {}
+    if COVARIATES in own or not isinstance(
+        own.get("dummy", DummyRegressor()), DummyRegressor | DummyClassifier
+    ):
+        raise DataError(
+            f"models has a model of your own called 'dummy' or {COVARIATES!r}, which are the names "
+            "of the study's yardsticks; expected another name."
+        )
     for level in levels:
         if not isinstance(level, Integral) or level < 1:
             raise DataError(f"levels has {level!r}; expected whole per cents of 1 or more.")

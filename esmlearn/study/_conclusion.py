@@ -104,7 +104,7 @@ def conclude(
         If no candidate has a value of the deciding metric on at least two folds.
     """
     named = {candidate.name: candidate for candidate in candidates}
-    results = _decidable(results, metric)
+    results = _decidable(results, metric, keep)
     means = results.groupby("candidate", sort=False)[metric.column].mean()
     means = means if metric.larger_is_better else -means
     top = named[str(means.idxmax())]
@@ -114,8 +114,16 @@ def conclude(
     if top not in leaders:
         leaders.insert(0, top)
     stands_out = {leader.model for leader in leaders} == {top.model}
-    chosen = top if stands_out else _simplest(leaders, top, results, metric)
-    chosen = chosen if keep is None else named[keep]
+    if keep is not None:
+        chosen = named[keep]
+    elif top.model in YARDSTICKS:  # never kept: the best of the others takes its place
+        others = {name for name in means.index if named[name].model not in YARDSTICKS}
+        best = named[str(means[sorted(others)].idxmax())]
+        against = _against(results[results["candidate"].isin(others)], best.name, metric)
+        tied = against.loc[against["p"] >= ALPHA, "candidate"]
+        chosen = _simplest([named[name] for name in tied], best, results, metric)
+    else:
+        chosen = top if stands_out else _simplest(leaders, top, results, metric)
     prediction = predicted(chosen.name)
     return Conclusion(
         metric=metric,
@@ -132,21 +140,27 @@ def conclude(
     )
 
 
-def _decidable(results: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+def _decidable(results: pd.DataFrame, metric: Metric, keep: str | None = None) -> pd.DataFrame:
     """Return the rows by which the metric decides.
 
     Folds on which it is undefined for every candidate drop out, and then candidates that lack a
     value: probabilities, say.
     """
+    models = results.drop_duplicates("candidate").set_index("candidate")["model"]
     table = results.pivot(index="fold", columns="candidate", values=metric.column)
     folds = table.dropna(how="all")
     complete = folds.columns[folds.notna().all()]
-    if len(folds) < 2 or complete.empty:
+    if len(folds) < 2 or models[complete].isin(YARDSTICKS).all():
         raise DataError(
-            f"{metric.title} is undefined for every candidate, or on all folds but one; expected "
-            "a metric that has a value for some candidate on two folds at least. Metrics of "
+            f"{metric.title} is undefined for every model, or on all folds but one; expected a "
+            "metric that has a value for some model on two folds at least. Metrics of "
             "probabilities need models that give them, and all classes in every fold. Choose "
             "another metric."
+        )
+    if keep is not None and keep not in complete:
+        raise DataError(
+            f"keep is {keep!r}, for which {metric.title} is undefined; expected one of "
+            f"{', '.join(complete)}, or another metric."
         )
     return results[results["fold"].isin(folds.index) & results["candidate"].isin(complete)]
 
@@ -219,7 +233,7 @@ def _useful(
 def _beats(results: pd.DataFrame, chosen: Candidate, yardstick: str, metric: Metric) -> bool | None:
     """Return whether a candidate is significantly better than a yardstick; None without one."""
     other = results[results["candidate"] == yardstick]
-    if other.empty or chosen.name not in set(results["candidate"]):
+    if other.empty:
         return None
     if chosen.model == yardstick:
         return False

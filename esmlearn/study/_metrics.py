@@ -1,7 +1,7 @@
 """Metrics of a study on each test fold."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeGuard
 
@@ -174,20 +174,40 @@ def _labels(predicted: Predicted) -> tuple[np.ndarray, np.ndarray, list[Any]]:
     return true, pred, classes.tolist()
 
 
-def _mean_over_classes(column: str, predicted: Predicted) -> float:
-    """Return the mean of a column of the table of classes, over those that occur."""
-    rows = tabulate_labels(predicted)
-    return float(np.mean([row[column] for row in rows if row["support"]]))
+def _recall_and_f1(predicted: Predicted) -> tuple[np.ndarray, np.ndarray]:
+    """Return recall and F1 of each region or class, NaN for one without rows.
+
+    By counting: a bootstrap asks thousands of times.
+    """
+    true, pred, names = _labels(predicted)
+    n = len(names)
+    matrix = np.bincount(true * n + pred, minlength=n * n).reshape(n, n)
+    right, support = np.diag(matrix), matrix.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        recall = right / support
+        f1 = np.where(support > 0, 2 * right / (support + matrix.sum(axis=0)), np.nan)
+    return recall, f1
+
+
+def _macro_f1(predicted: Predicted) -> float:
+    return float(np.nanmean(_recall_and_f1(predicted)[1]))
+
+
+def _balanced_accuracy(predicted: Predicted) -> float:
+    return float(np.nanmean(_recall_and_f1(predicted)[0]))
+
+
+def _accuracy(predicted: Predicted) -> float:
+    return float(np.mean(predicted.y_true == predicted.y_pred))
 
 
 def _rare_recall(predicted: Predicted) -> float:
     """Return the mean recall of the rare regions or classes that occur."""
     data = predicted.data
     rare = data.rare if data.regions is None else data.regions.rare_
-    assert rare is not None
-    rows = [row for row, is_rare in zip(tabulate_labels(predicted), rare, strict=True) if is_rare]
-    values = [row["recall"] for row in rows if row["support"]]
-    return float(np.mean(values)) if values else float("nan")
+    recall = _recall_and_f1(predicted)[0][rare]
+    recall = recall[~np.isnan(recall)]
+    return float(recall.mean()) if len(recall) else float("nan")
 
 
 def _roc_auc(predicted: Predicted) -> float:
@@ -234,15 +254,9 @@ REGRESSION = [
     Metric("recall_rare", "Recall of rare regions", True, _rare_recall, bounded=True),
 ]
 CLASSIFICATION = [
-    Metric("macro_f1", "Macro F1", True, partial(_mean_over_classes, "f1"), bounded=True),
-    Metric(
-        "balanced_accuracy",
-        "Balanced accuracy",
-        True,
-        partial(_mean_over_classes, "recall"),
-        bounded=True,
-    ),
-    Metric("accuracy", "Accuracy", True, partial(_plain, skm.accuracy_score), bounded=True),
+    Metric("macro_f1", "Macro F1", True, _macro_f1, bounded=True),
+    Metric("balanced_accuracy", "Balanced accuracy", True, _balanced_accuracy, bounded=True),
+    Metric("accuracy", "Accuracy", True, _accuracy, bounded=True),
     Metric("roc_auc", "ROC AUC", True, _roc_auc, bounded=True),
     Metric("ece", "Calibration error", False, _calibration_error, bounded=True),
     Metric("recall_rare", "Recall of rare classes", True, _rare_recall, bounded=True),
@@ -292,9 +306,9 @@ def class_scores(estimator: Any, X: Any, data: StudyData) -> np.ndarray | None:
 class _Kept(BaseEstimator):
     """Estimator that gives predictions made before: all that a scorer asks of a model."""
 
-    def __init__(self, predicted: Predicted) -> None:
+    def __init__(self, predicted: Predicted, classes: np.ndarray) -> None:
         self.predicted = predicted
-        self.classes_ = np.asarray(predicted.data.classes)
+        self.classes_ = classes
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -319,8 +333,16 @@ class _Kept(BaseEstimator):
 
 
 def score_predictions(scorer: Any, predicted: Predicted) -> float:
-    """Return what a scorer of scikit-learn gives a model that predicts this."""
-    return float(scorer(_Kept(predicted), np.zeros((len(predicted.y_true), 1)), predicted.y_true))
+    """Return what a scorer of scikit-learn gives a model that predicts this.
+
+    Scorers of one positive class look for 1: classes that are called 0 and 1 are given as numbers.
+    """
+    classes = np.asarray(predicted.data.classes)
+    if classes.tolist() in (["0", "1"], ["False", "True"]):
+        true, pred, _ = _labels(predicted)
+        predicted, classes = replace(predicted, y_true=true, y_pred=pred), np.arange(2)
+    model, rows = _Kept(predicted, classes), np.zeros((len(predicted.y_true), 1))
+    return float(scorer(model, rows, predicted.y_true))
 
 
 def _score_or_nan(scorer: Any, predicted: Predicted) -> float:

@@ -90,7 +90,17 @@ def choice(result: StudyResult) -> str:
         plain = f"{measured(mean[candidate.model], metric)}{_tail(result, metric)}"
         return f"{text}, and {plain} without over-sampling"
 
-    text = f"{metric.title} decides. {chosen.title[:1].upper()}{chosen.title[1:]} is kept {reason}"
+    table = result.results.pivot(index="fold", columns="candidate", values=metric.column)
+    undefined = table.index[table.isna().all(axis=1)]
+    without = table.columns[table.drop(index=undefined).isna().any()]
+    decides = f"{metric.title} decides"
+    if len(undefined):
+        decides += f", on the {len(table) - len(undefined)} of {len(table)} folds that it has a "
+        decides += "value on"
+    if len(without):
+        decides += f"; {', '.join(without)} {'has' if len(without) == 1 else 'have'} none and "
+        decides += "cannot be compared"
+    text = f"{decides}. {chosen.title[:1].upper()}{chosen.title[1:]} is kept {reason}"
     if chosen == top:
         return f"{text} ({values(chosen)})."
     return f"{text}: {values(chosen)}. The best mean is that of {top.title}: {values(top)}."

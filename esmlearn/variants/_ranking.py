@@ -1,7 +1,6 @@
 """Which variants to make next: candidates of one protein, and their order by a model."""
 
 from collections import Counter
-from collections.abc import Iterator
 from itertools import combinations, product
 from numbers import Integral
 from typing import Any
@@ -78,6 +77,7 @@ def propose_variants(
     ['K2E:T3A']
     """
     wild_type = check_wild_type(wild_type)
+    rng = check_random_state(0 if random_state is None else random_state)
     left_out = set(map(variant_name, check_variants(exclude, wild_type, offset=offset)))
     if mutations is None:
         pool = [
@@ -91,53 +91,53 @@ def propose_variants(
     by_position: dict[int, list[Mutation]] = {}
     for mutation in pool:
         by_position.setdefault(mutation.position, []).append(mutation)
-    if not 1 <= n_mutations <= len(by_position):
+    if not isinstance(n_mutations, Integral) or not 1 <= n_mutations <= len(by_position):
         raise DataError(
-            f"n_mutations is {n_mutations}, and {len(by_position)} positions can be mutated; "
-            f"expected 1 to {len(by_position)}."
+            f"n_mutations is {n_mutations!r}, and {len(by_position)} positions can be mutated; "
+            f"expected a whole number from 1 to the number of positions."
         )
-    if _n_combinations([len(group) for group in by_position.values()], n_mutations) <= max_variants:
-        found = _all_combinations(list(by_position.values()), n_mutations)
+    groups = list(by_position.values())
+    counts = _count_combinations(groups, n_mutations)
+    if counts[0][n_mutations] <= 2 * (max_variants + len(left_out)):
+        found = (m for chosen in combinations(groups, n_mutations) for m in product(*chosen))
         names = [name for name in map(variant_name, found) if name not in left_out]
+        if len(names) > max_variants:
+            names = [names[i] for i in sorted(rng.choice(len(names), max_variants, replace=False))]
     else:
-        rng = check_random_state(0 if random_state is None else random_state)
-        names = _random_combinations(pool, n_mutations, left_out, max_variants, rng)
+        drawn: dict[str, None] = {}
+        while len(drawn) < max_variants:
+            name = variant_name(_draw_combination(groups, counts, n_mutations, rng))
+            if name not in left_out:
+                drawn[name] = None
+        names = list(drawn)
     return np.array(names, dtype=object)
 
 
-def _n_combinations(sizes: list[int], n_mutations: int) -> int:
-    """Return the number of choices of one mutation at each of so many positions."""
-    counts = [1] + [0] * n_mutations
-    for size in sizes:
-        for n in range(n_mutations, 0, -1):
-            counts[n] += size * counts[n - 1]
-    return counts[n_mutations]
+def _count_combinations(groups: list[list[Mutation]], n_mutations: int) -> list[list[int]]:
+    """Return how many combinations of each size the groups from the i-th on have."""
+    counts = [[1] + [0] * n_mutations]
+    for group in reversed(groups):
+        after = counts[-1]
+        more = [len(group) * after[n - 1] for n in range(1, n_mutations + 1)]
+        counts.append([1, *(a + b for a, b in zip(after[1:], more, strict=True))])
+    return counts[::-1]
 
 
-def _all_combinations(groups: list[list[Mutation]], n_mutations: int) -> Iterator[Mutations]:
-    for chosen in combinations(groups, n_mutations):
-        yield from product(*chosen)
-
-
-def _random_combinations(
-    pool: list[Mutation],
+def _draw_combination(
+    groups: list[list[Mutation]],
+    counts: list[list[int]],
     n_mutations: int,
-    left_out: set[str],
-    n_variants: int,
     rng: np.random.RandomState,
-) -> list[str]:
-    """Draw distinct combinations, each as likely as any other."""
-    drawn: dict[str, None] = {}
-    # Where nearly all combinations are excluded or drawn, the last ones would take for ever.
-    for _ in range(20 * n_variants):
-        chosen = [pool[i] for i in rng.choice(len(pool), n_mutations, replace=False)]
-        if len({mutation.position for mutation in chosen}) == n_mutations:
-            name = variant_name(sorted(chosen, key=lambda m: m.position))
-            if name not in left_out:
-                drawn[name] = None
-        if len(drawn) == n_variants:
-            break
-    return list(drawn)
+) -> list[Mutation]:
+    """Draw one mutation of each of some groups, every combination as likely as any other."""
+    chosen: list[Mutation] = []
+    for group, here, after, number in zip(
+        groups, counts, counts[1:], rng.random_sample(len(groups)), strict=False
+    ):
+        left = n_mutations - len(chosen)
+        if left and number < len(group) * after[left - 1] / here[left]:
+            chosen.append(group[rng.randint(len(group))])
+    return chosen
 
 
 def rank_variants(
@@ -156,11 +156,11 @@ def rank_variants(
     Parameters
     ----------
     model : fitted regressor
-        It takes the candidates as they are given; larger predictions are better. For ``"mean"``
-        any regressor; else a `HomologyConformalRegressor`, whose errors on variants that it was not
-        trained on say how uncertain a prediction is: with ``cv=VariantSplitter()`` on variants of
-        one protein, and with ``difficulty="std"``, without which all candidates are equally
-        uncertain and every criterion gives the same order.
+        It predicts from mutations or sequences, as `candidates` are; larger is better. Any
+        regressor for ``"mean"``; else a `HomologyConformalRegressor`, whose errors on variants that
+        it was not trained on say how uncertain a prediction is: with ``cv=VariantSplitter()`` on
+        variants of one protein, and with ``difficulty="std"``, without which all candidates are
+        equally uncertain and every criterion gives the same order.
     candidates : array-like of str of shape (n_candidates,)
         Mutations or sequences.
     by : {"mean", "upper_bound", "expected_improvement"}, default="mean"
@@ -209,6 +209,11 @@ def rank_variants(
     """
     if by not in _CRITERIA:
         raise DataError(f"by is {by!r}; expected one of {', '.join(map(repr, _CRITERIA))}.")
+    if hasattr(model, "classes_"):
+        raise DataError(
+            f"model is the classifier {type(model).__name__}; expected a regressor, whose "
+            f"predictions have an order."
+        )
     for name, value in {"n_variants": n_variants, "max_per_position": max_per_position}.items():
         if value is not None and (not isinstance(value, Integral) or value < 1):
             raise DataError(f"{name} is {value!r}; expected a whole number of at least 1, or None.")
@@ -240,8 +245,10 @@ def _score(model: Any, candidates: Any, table: pd.DataFrame, by: str, best: Any)
         )
     if by == "upper_bound":
         return table["high"]
-    if best is None:
-        raise DataError("best is None; expected the best value so far for expected improvement.")
+    if best is None or not np.isfinite(best):
+        raise DataError(
+            f"best is {best!r}; expected the best value so far, which expected improvement needs."
+        )
     return np.maximum(model.predict_quantiles(candidates, _LEVELS) - best, 0).mean(axis=1)
 
 

@@ -131,3 +131,9 @@ def test_commands_read_workbooks_and_separators(tmp_path):
     (tmp_path / "t.dat").write_text("sequence|tm\nMKVLAA|1\nMSTLAA|2\n")
     assert main(["cluster", str(tmp_path / "t.dat"), "--separator", "|", *arguments]) == 0
     assert len(read_table(tmp_path / "clusters.csv")) == 2
+
+
+def test_workbooks_have_no_separator(tmp_path):
+    path = write_book(tmp_path / "t.xlsx", ROWS)
+    with pytest.raises(DataError, match=r"separator=';' for .*; expected it for text tables only"):
+        read_table(path, separator=";")

@@ -11,6 +11,7 @@ from esmlearn.study._conclusion import (
     _decidable,
     _simplest,
     _useful,
+    conclude,
     interval_of,
     shuffled_metric,
 )
@@ -122,7 +123,7 @@ def test_what_is_undefined_does_not_decide():
     values = {"ridge": [nan] * 3, "logistic": [0.8, nan, 0.7], "forest": [0.9, nan, 0.6]}
     results = pd.DataFrame(
         [
-            {"fold": fold, "candidate": name, metric.column: value}
+            {"fold": fold, "candidate": name, "model": name, metric.column: value}
             for name, own in values.items()
             for fold, value in enumerate(own)
         ]
@@ -130,5 +131,40 @@ def test_what_is_undefined_does_not_decide():
     kept = _decidable(results, metric)
     assert set(kept["candidate"]) == {"logistic", "forest"}
     assert set(kept["fold"]) == {0, 2}
-    with pytest.raises(DataError, match="ROC AUC is undefined for every candidate"):
+    with pytest.raises(DataError, match="ROC AUC is undefined for every model"):
         _decidable(results[results["candidate"] == "ridge"], metric)
+    with pytest.raises(
+        DataError, match="keep is 'ridge', for which ROC AUC is undefined; expected"
+    ):
+        _decidable(results, metric, "ridge")
+    alone = results.replace({"logistic": "dummy", "forest": "covariates"})
+    with pytest.raises(DataError, match="undefined for every model"):
+        _decidable(alone, metric)
+
+
+@pytest.mark.parametrize("yardstick", ["dummy", "covariates"])
+def test_a_yardstick_is_never_kept(yardstick):
+    """The best of the others is, and not one that merely varies too much to be told apart."""
+    predicted, fold, metric = make_predictions("regression")
+    errors = {
+        yardstick: [10.0, 10.0, 10.0, 10.0],
+        "ridge": [11.0, 11.1, 11.2, 11.0],
+        "ridge-random-100": [10.2, 14.0, 17.0, 12.0],
+    }
+    candidates = [Candidate(yardstick), Candidate("ridge"), Candidate("ridge", "random", 100)]
+    results = pd.DataFrame(
+        [
+            {
+                "fold": k,
+                "candidate": one.name,
+                "model": one.model,
+                "n_train": 150,
+                "n_test": 50,
+                metric.column: errors[one.name][k],
+            }
+            for one in candidates
+            for k in range(4)
+        ]
+    )
+    found = conclude(results, candidates, metric, lambda name: predicted, fold)
+    assert (found.top.name, found.chosen.name) == (yardstick, "ridge")

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
-from sklearn.metrics import get_scorer
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, get_scorer
 
 from esmlearn.exceptions import DataError
 from esmlearn.over_sampling import TargetRegions
@@ -80,3 +80,29 @@ def test_an_inner_search_is_scored_by_the_metric_and_greater_is_better(task):
     metric = find_metric(None, data)
     sign = 1 if metric.larger_is_better else -1
     assert StudyScorer(metric, data)(model, X, data.y) == sign * metric.value(predicted)
+
+
+@pytest.mark.parametrize("name", ["f1", "average_precision", "neg_brier_score"])
+def test_scorers_of_one_positive_class_take_zeros_and_ones(name):
+    X, data = make_data("classification")
+    numbers = (data.y == "hot").astype(int)
+    data.y, data.classes, data.rare = numbers.astype(str), ["0", "1"], np.array([False, True])
+    predicted = predict(LogisticRegression(), X, data)
+    expected = get_scorer(name)(LogisticRegression().fit(X, numbers), X, numbers)
+    assert find_metric(name, data).value(predicted) == pytest.approx(expected)
+
+
+def test_classes_are_counted_as_scikit_learn_counts():
+    X, data = make_data("classification")
+    predicted = predict(LogisticRegression(), X, data)
+    values, table = measure(predicted)
+    f1 = f1_score(data.y, predicted.y_pred, average=None)
+    assert values["macro_f1"] == pytest.approx(f1.mean())
+    assert [row["f1"] for row in table] == pytest.approx(f1)
+    recall = balanced_accuracy_score(data.y, predicted.y_pred)
+    assert values["balanced_accuracy"] == pytest.approx(recall)
+    assert values["recall_rare"] == table[1]["recall"]
+    assert values["accuracy"] == accuracy_score(data.y, predicted.y_pred)
+    some = predicted.take(np.flatnonzero(data.y != "warm"))
+    with_support = [row["recall"] for row in measure(some)[1] if row["support"]]
+    assert measure(some)[0]["balanced_accuracy"] == pytest.approx(np.mean(with_support))

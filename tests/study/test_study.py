@@ -291,6 +291,7 @@ def _scan(sequence):
         ({"levels": (100, -50)}, "levels has -50; expected whole per cents"),
         ({"models": []}, "models is empty; expected names out of dummy"),
         ({"models": ["ridge", "magic"]}, "models has 'magic'"),
+        ({"models": {"dummy": MLPRegressor()}}, "called 'dummy' or 'covariates'"),
         ({"n_splits": 1}, "n_splits"),
         ({"identity": 30}, "identity"),
     ],

@@ -1,10 +1,12 @@
+from collections import Counter
 from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import chisquare, norm
+from sklearn.dummy import DummyClassifier
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.linear_model import Ridge
@@ -21,6 +23,7 @@ from esmlearn.variants import (
     propose_variants,
     rank_variants,
 )
+from esmlearn.variants._ranking import _count_combinations, _draw_combination
 
 WILD_TYPE = "MKTAYIAKQR"
 
@@ -82,7 +85,25 @@ def test_too_many_combinations_are_drawn_at_random():
     assert used.min() > 100
 
 
-@pytest.mark.parametrize("n", [0, 11])
+@pytest.mark.parametrize(("length", "n"), [(6, 6), (4, 4), (30, 20)])
+def test_as_many_as_asked_for_are_drawn(length, n):
+    wild_type = "".join(np.random.default_rng(0).choice(list(STANDARD_RESIDUES), length))
+    found = propose_variants(wild_type, n_mutations=n, max_variants=2000)
+    assert len(set(found)) == 2000
+
+
+def test_draws_are_uniform():
+    mutations = ["K2R", "T3A", "T3S", "T3V", "A4G", "A4S"]
+    pairs = propose_variants(WILD_TYPE, mutations=mutations, n_mutations=2)
+    assert len(pairs) == 1 * 3 + 1 * 2 + 3 * 2
+    groups = [["K2R"], ["T3A", "T3S", "T3V"], ["A4G", "A4S"]]
+    counts, rng = _count_combinations(groups, 2), np.random.RandomState(0)
+    drawn = Counter(":".join(_draw_combination(groups, counts, 2, rng)) for _ in range(11_000))
+    assert set(drawn) == set(pairs)
+    assert chisquare(list(drawn.values())).pvalue > 0.001
+
+
+@pytest.mark.parametrize("n", [0, 2.0, 11])
 def test_impossible_numbers_of_mutations_are_refused(n):
     with pytest.raises(DataError, match=f"n_mutations is {n}, and 10 positions can be mutated"):
         propose_variants(WILD_TYPE, n_mutations=n)
@@ -163,6 +184,9 @@ def test_uncalibrated_models_and_copies_are_refused():
         rank_variants(Known([1, 2]), candidates, by="expected_improvement", best=1.0)
     with pytest.raises(DataError, match=r"candidates\[2\] is K2R again"):
         rank_variants(Known([1, 2, 3]), ["K2R", "T3A", "p.Lys2Arg"])
+    classifier = DummyClassifier().fit([[0], [1]], ["cold", "hot"])
+    with pytest.raises(DataError, match="model is the classifier DummyClassifier"):
+        rank_variants(classifier, candidates)
     with pytest.raises(DataError, match="by is 'max'"):
         rank_variants(Known([1, 2]), candidates, by="max")
     with pytest.raises(DataError, match="n_variants is 0"):
