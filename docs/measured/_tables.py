@@ -378,3 +378,19 @@ def variant_shifts():
         for name in names
     ]
     return ["model", *schemes], rows
+
+
+@table
+def campaign():
+    """Best value and recall of the best 100 after four rounds of 96, by criterion."""
+    landscapes = result("campaign")["landscapes"]
+    rows = []
+    for strategy in landscapes["avGFP"]:
+        row = [strategy]
+        for found in landscapes.values():
+            low, high = found[strategy]["recall, 95 %"]
+            row.append(f"{found[strategy]['rank'][-1]:.1f}")
+            row.append(f"{found[strategy]['recall'][-1]:.2f} ({low:.2f} to {high:.2f})")
+        rows.append(row)
+    parts = [f"{what}, {name}" for name in landscapes for what in ("rank of the best", "recall")]
+    return ["chosen by", *parts], rows
