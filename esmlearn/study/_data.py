@@ -188,7 +188,7 @@ def _check_enough(n_kept: int, n: int, redundancy: float | None, n_splits: int) 
             f"{n_kept} of {n} proteins are left after merging {share}; expected at least "
             f"{2 * n_splits} for {n_splits} folds. Variants of one protein (a mutational scan) "
             f"are one family and cannot be tested on unseen families: study several proteins, or "
-            f"split the variants by mutated position, with the parts of esmlearn by themselves."
+            f"cross-validate a pipeline with `esmlearn.variants.VariantSplitter`."
         )
 
 

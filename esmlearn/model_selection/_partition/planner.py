@@ -36,7 +36,8 @@ MAX_SEPARATORS = 7  # number of cuts that are tried for the fewest rows to set a
 REMEDIES = (
     "What can be done: (1) raise `identity` (or `coverage`), so that fewer proteins count as "
     "homologs; (2) if all proteins are variants of one (a deep mutational scan), split by mutated "
-    "position; (3) use a random split and state its leakage with `audit_leakage`."
+    "position with `esmlearn.variants.VariantSplitter`; (3) use a random split and state its "
+    "leakage with `audit_leakage`."
 )
 
 
