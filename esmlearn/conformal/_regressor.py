@@ -104,8 +104,6 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
        the jackknife+. Ann. Statist. 49, 486-507 (2021).
     .. [2] Vovk, V., Gammerman, A. & Shafer, G. Algorithmic Learning in a Random World, section 4.5
        (Springer, 2005).
-    .. [3] Vovk, V., Petej, I., Nouretdinov, I., Manokhin, V. & Gammerman, A. Computationally
-       efficient versions of conformal predictive distributions. Neurocomputing 397, 292-308 (2020).
 
     Examples
     --------
@@ -284,7 +282,7 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
         """Return quantiles of the values that each row may have.
 
         They are the prediction plus quantiles of the out-of-fold errors, over and times the
-        difficulty (a split conformal predictive distribution [3]_), whatever regions and method.
+        difficulty (a split conformal predictive distribution [1]_), whatever regions and method.
 
         Parameters
         ----------
@@ -297,6 +295,12 @@ class HomologyConformalRegressor(RegressorMixin, ConformalEstimator):
         -------
         values : ndarray of shape (n_rows, n_quantiles)
             In units of the target.
+
+        References
+        ----------
+        .. [1] Vovk, V., Petej, I., Nouretdinov, I., Manokhin, V. & Gammerman, A. Computationally
+           efficient versions of conformal predictive distributions. Neurocomputing 397, 292-308
+           (2020).
         """
         check_is_fitted(self)
         y, difficulty = self._predict(self.estimator_, X)
