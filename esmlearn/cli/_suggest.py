@@ -119,9 +119,10 @@ def run(args: argparse.Namespace) -> int:
         if not hasattr(model, "predict_interval"):
             raise DataError(f"{args.saved} has no intervals; leave out --confidence.")
         model.set_params(confidence_level=args.confidence)
+    sequences = apply_mutations(wild_type, candidates, offset=args.offset)
     table = rank_variants(
         model,
-        apply_mutations(wild_type, candidates, offset=args.offset),
+        sequences,
         by=args.by,
         best=best,
         n_variants=args.n,
@@ -129,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         wild_type=wild_type,
         offset=args.offset,
     )
-    table["sequence"] = apply_mutations(wild_type, table["variant"], offset=args.offset)
+    table["sequence"] = sequences[table["row"]]
     table = table.drop(columns="row")
     if args.json:
         show(args, {"n_candidates": len(candidates), "variants": table.to_dict("records")}, "")

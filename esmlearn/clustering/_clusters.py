@@ -16,6 +16,7 @@ from esmlearn.clustering._homology_graph import check_share, homology_graph
 from esmlearn.clustering._nodes import UniqueSequences, row_digests
 from esmlearn.clustering._redundancy import node_representatives
 from esmlearn.exceptions import DataError
+from esmlearn.utils._tags import one_text_column
 
 METHODS = ("components", "cdhit", "mmseqs", "linclust")
 COVERAGE_MODES = ("shorter", "both", "any")
@@ -230,8 +231,4 @@ class CDHitClusterer(ClusterMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         """Declare that X is one column of text."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        return tags
+        return one_text_column(super().__sklearn_tags__())

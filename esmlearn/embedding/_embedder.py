@@ -31,6 +31,7 @@ from esmlearn.embedding._models.settings import Settings
 from esmlearn.embedding._request import Request, make_request
 from esmlearn.exceptions import DataError
 from esmlearn.utils._sequences import is_nucleic
+from esmlearn.utils._tags import one_text_column
 from esmlearn.utils._warn import warn
 
 
@@ -281,10 +282,7 @@ class ESMEmbedder(TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
-        tags.input_tags.string = True
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        return tags
+        return one_text_column(tags)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

@@ -23,6 +23,7 @@ from esmlearn.embedding._models.settings import Settings
 from esmlearn.exceptions import DataError
 from esmlearn.utils._mutations import Mutation, Mutations, check_wild_type, read_variants
 from esmlearn.utils._sequences import STANDARD_RESIDUES
+from esmlearn.utils._tags import one_text_column
 
 
 class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -194,11 +195,7 @@ class ESMVariantScorer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return float(row[new] - row[own])
 
     def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        return tags
+        return one_text_column(super().__sklearn_tags__())
 
     # Model ---------------------------------------------------------------------------------------
 

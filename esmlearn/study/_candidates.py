@@ -88,9 +88,10 @@ def check_candidates(
 
     if len(models) == 0:
         raise DataError(f"models is empty; expected names out of {', '.join(COMPLEXITY)}.")
+    offered = [name for name in COMPLEXITY if name != COVARIATES]
     named = models if isinstance(models, list | tuple) else []
     for parameter, names, known in [
-        ("models", named, [name for name in COMPLEXITY if name != COVARIATES]),
+        ("models", named, offered),
         ("resamplers", resamplers, list(SAMPLERS)),
     ]:
         for name in names:
@@ -110,8 +111,8 @@ def check_candidates(
         if not isinstance(level, Integral) or level < 1:
             raise DataError(f"levels has {level!r}; expected whole per cents of 1 or more.")
     if keep is not None:
-        known = [name for name in COMPLEXITY if name != COVARIATES] if models == "all" else models
-        listed = list_candidates(dict.fromkeys(["dummy", *known]), resamplers, levels, tuned=tuned)
+        chosen = dict.fromkeys(["dummy", *(offered if models == "all" else models)])
+        listed = list_candidates(chosen, resamplers, levels, tuned=tuned)
         names = [candidate.name for candidate in listed]
         if keep not in names:
             raise DataError(f"keep is {keep!r}; expected a candidate: one of {', '.join(names)}.")

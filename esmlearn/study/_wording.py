@@ -90,14 +90,13 @@ def choice(result: StudyResult) -> str:
         plain = f"{measured(mean[candidate.model], metric)}{_tail(result, metric)}"
         return f"{text}, and {plain} without over-sampling"
 
-    table = result.results.pivot(index="fold", columns="candidate", values=metric.column)
-    undefined = table.index[table.isna().all(axis=1)]
-    without = table.columns[table.drop(index=undefined).isna().any()]
+    # The best candidate has a value wherever the metric decides, and all that have are compared.
+    defined = result.results.loc[result.results["candidate"] == top.name, metric.column].notna()
+    without = sorted(set(result.by_name).difference(conclusion.against_top["candidate"]))
     decides = f"{metric.title} decides"
-    if len(undefined):
-        decides += f", on the {len(table) - len(undefined)} of {len(table)} folds that it has a "
-        decides += "value on"
-    if len(without):
+    if not defined.all():
+        decides += f", on the {defined.sum()} of {len(defined)} folds that it has a value on"
+    if without:
         decides += f"; {', '.join(without)} {'has' if len(without) == 1 else 'have'} none and "
         decides += "cannot be compared"
     text = f"{decides}. {chosen.title[:1].upper()}{chosen.title[1:]} is kept {reason}"

@@ -16,7 +16,7 @@ _LISTED = 3  # distances, from the least, that the summary lists
 
 @dataclass(frozen=True, eq=False)
 class VariantSplitAudit:
-    """What test and training part of a split of variants share.
+    """Overlap of the test and the training part of a split of variants.
 
     Attributes
     ----------

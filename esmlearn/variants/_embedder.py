@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from esmlearn.exceptions import DataError
 from esmlearn.utils._mutations import mutate, read_variants
+from esmlearn.utils._tags import one_text_column
 
 _BLOCK = 256  # variants whose states of all residues are held at once
 
@@ -170,8 +171,4 @@ class VariantEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return differences
 
     def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        return tags
+        return one_text_column(super().__sklearn_tags__())

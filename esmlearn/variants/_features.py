@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from esmlearn.exceptions import DataError
 from esmlearn.utils._mutations import Mutation, Mutations, distinct_mutations, read_variants
+from esmlearn.utils._tags import one_text_column
 
 # Sandberg et al. (1998), table 1: lipophilicity, size, polarity, and two of electronic effects.
 _Z_SCALES = {
@@ -152,11 +153,7 @@ class _MutationEncoder(TransformerMixin, BaseEstimator, ABC):
         return np.array(list(self._columns), dtype=object)
 
     def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        return tags
+        return one_text_column(super().__sklearn_tags__())
 
 
 class MutationOneHotEncoder(_MutationEncoder):

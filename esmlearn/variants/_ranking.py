@@ -1,4 +1,4 @@
-"""Which variants to make next: candidates of one protein, and their order by a model."""
+"""Candidates of one protein, and the order in which to make them."""
 
 from collections import Counter
 from itertools import combinations, product
