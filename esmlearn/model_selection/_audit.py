@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_random_state
 
 from esmlearn.clustering._engines.exact import ExactSearch
 from esmlearn.clustering._homology_graph import check_evalue, check_share
@@ -14,6 +13,7 @@ from esmlearn.clustering._search import choose_engine
 from esmlearn.exceptions import DataError
 from esmlearn.model_selection._crossings import NodeHits, Proteins, named_splits
 from esmlearn.model_selection._leakage_report import DEFINITIONS, OVERALL, LeakageReport
+from esmlearn.utils._random import repeatable_generator
 from esmlearn.utils._sequence_column import read_sequences
 
 # About a minute of exact search on one core.
@@ -98,7 +98,7 @@ def audit_leakage(
     trained = np.unique(np.concatenate([train for _, train, _ in named]))
     targets = np.unique(proteins.node[trained])
     size = _sample_size(proteins, tested, targets, engine, n_sample)
-    rng = check_random_state(0 if random_state is None else random_state)
+    rng = repeatable_generator(random_state)
     audited = np.sort(rng.choice(tested, size, replace=False)) if size < len(tested) else tested
     chosen = engine
     if engine == "auto":  # where nothing is exact, a warning tells so

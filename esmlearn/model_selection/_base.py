@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -24,6 +23,7 @@ from esmlearn.clustering._nodes import row_digests
 from esmlearn.exceptions import DataError, InsufficientComponentsError
 from esmlearn.model_selection._partition.planner import REMEDIES, FoldPlan
 from esmlearn.model_selection._strata import Strata, make_strata
+from esmlearn.utils._random import repeatable_generator
 from esmlearn.utils._sequence_column import table_sequences
 from esmlearn.utils._sequences import check_sequences, is_sequence_like, remove_gaps
 from esmlearn.utils._warn import warn
@@ -107,7 +107,7 @@ class HomologySplitter(BaseEstimator, BaseCrossValidator):
 
     def _generator(self) -> np.random.RandomState:
         """Return the source of chance; None stands for a fixed seed, so that splits repeat."""
-        return check_random_state(0 if self.random_state is None else self.random_state)
+        return repeatable_generator(self.random_state)
 
     def _rows(self, X: Any, groups: Any) -> HomologyRows:
         """Return the rows' nodes and their homology."""

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.csgraph import connected_components
-from sklearn.utils import check_random_state
 
 from esmlearn.clustering._homology_graph import check_share
 from esmlearn.exceptions import DataError, InsufficientComponentsError
@@ -15,6 +14,7 @@ from esmlearn.model_selection._base import HomologyRows
 from esmlearn.model_selection._partition.planner import REMEDIES
 from esmlearn.model_selection._splitter import CDHitGroupSplitter
 from esmlearn.model_selection._strata import Strata, make_strata
+from esmlearn.utils._random import repeatable_generator
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def train_validation_test_split(
     clusters = _Clusters.of(rows)
     eligible = clusters.eligible(singletons_only, max_component)
     _check_enough(clusters, eligible, n_validation, n_test, singletons_only)
-    rng = check_random_state(0 if random_state is None else random_state)
+    rng = repeatable_generator(random_state)
     drawn = _draw(clusters.representative[eligible], strata, n_validation + n_test, rng)
     chosen = eligible[drawn]
     return clusters.split(rows, chosen[:n_validation], chosen[n_validation:], eligible)

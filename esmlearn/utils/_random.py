@@ -22,6 +22,11 @@ def random_generator(random_state: Any) -> np.random.RandomState:
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
+def repeatable_generator(random_state: Any) -> np.random.RandomState:
+    """Return the generator of a parameter `random_state` whose None is a fixed seed."""
+    return check_random_state(0 if random_state is None else random_state)
+
+
 def seed_unseeded(estimator: Any, random_state: Any) -> Any:
     """Give an estimator, and those inside of it, the seeds that it lacks.
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
 from esmlearn.exceptions import DataError
 from esmlearn.utils._mutations import (
@@ -19,6 +18,7 @@ from esmlearn.utils._mutations import (
     read_variants,
     variant_name,
 )
+from esmlearn.utils._random import repeatable_generator
 from esmlearn.utils._sequences import STANDARD_RESIDUES
 from esmlearn.variants._mutations import check_variants
 
@@ -77,7 +77,7 @@ def propose_variants(
     ['K2E:T3A']
     """
     wild_type = check_wild_type(wild_type)
-    rng = check_random_state(0 if random_state is None else random_state)
+    rng = repeatable_generator(random_state)
     left_out = set(map(variant_name, check_variants(exclude, wild_type, offset=offset)))
     if mutations is None:
         pool = [

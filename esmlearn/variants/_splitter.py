@@ -11,13 +11,13 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import _num_samples, column_or_1d
 
 from esmlearn.exceptions import DataError
 from esmlearn.utils._finite import check_finite
 from esmlearn.utils._mutations import Mutations, read_variants, variant_name
+from esmlearn.utils._random import repeatable_generator
 from esmlearn.utils._sequence_column import SEQUENCE, column_names, sequence_columns
 from esmlearn.utils._warn import warn
 
@@ -238,13 +238,12 @@ default="position"
 
     # Schemes -------------------------------------------------------------------------------------
 
-    def _generator(self) -> np.random.RandomState:
-        return check_random_state(0 if self.random_state is None else self.random_state)
-
     def _random(self, variants: list[Mutations]) -> list[Pair]:
         distinct, row = np.unique([variant_name(v) for v in variants], return_inverse=True)
         self._check_enough(len(distinct), "distinct variants")
-        fold = self._generator().permutation(np.arange(len(distinct)) % self.n_splits)[row]
+        fold = repeatable_generator(self.random_state).permutation(
+            np.arange(len(distinct)) % self.n_splits
+        )[row]
         return [
             (np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(self.n_splits)
         ]
@@ -337,7 +336,9 @@ default="position"
             too_large[component], component.max() + 1 + np.arange(n_positions), component
         )
         unit = np.unique(unit, return_inverse=True)[1]
-        return _balanced(np.bincount(unit, weight), self.n_splits, self._generator())[unit]
+        return _balanced(
+            np.bincount(unit, weight), self.n_splits, repeatable_generator(self.random_state)
+        )[unit]
 
 
 def _balanced(weight: NDArray, n_folds: int, rng: np.random.RandomState) -> NDArray[np.intp]:
